@@ -1,0 +1,41 @@
+"""Assembles the command `rootfm` from its verbs and turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import Cancelled, RootFMError
+from . import demo, evaluate, info, models, painter, segment, train, trainer
+
+# A verb module imports only argparse at its top: `rootfm --help` must answer at once, long before torch could load.
+VERBS = (segment, models, demo, trainer, painter, train, evaluate, info)
+
+EXIT_SOME_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line, with every verb's own options."""
+    parser = argparse.ArgumentParser(prog="rootfm", description="The Root Foundation Model for RootPainter.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns 0 for success, 1 when some items failed, 2 for wrong input, 130 when interrupted."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (KeyboardInterrupt, Cancelled):
+        print("Stopped. Nothing half-written was left behind.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except RootFMError as error:
+        print(f"rootfm: {error}", file=sys.stderr)
+        return EXIT_USAGE

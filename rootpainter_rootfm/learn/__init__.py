@@ -1,0 +1,1 @@
+"""From masks and corrections to better weights."""

@@ -1,0 +1,1 @@
+"""RootPainter's window side: the only part of the package that imports Qt."""

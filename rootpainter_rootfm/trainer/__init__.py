@@ -1,0 +1,1 @@
+"""RootPainter's server side: answers the instructions in a sync folder. Knows no Qt."""

@@ -1,0 +1,1 @@
+"""The bundled model: weights and card, installed as package data."""
