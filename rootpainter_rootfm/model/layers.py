@@ -1,0 +1,74 @@
+"""Layers that the encoder and the decoder share; attribute names follow the published checkpoints."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvNorm(nn.Module):
+    """Convolution without bias (`c`) followed by batch normalisation (`bn`), "same" padding.
+
+    `gain` is where the normalisation's scale starts: 0 makes a residual branch start as the identity.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, gain: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(outputs)
+        nn.init.constant_(self.bn.weight, gain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W in, B×C'×(H/stride)×(W/stride) out."""
+        return self.bn(self.c(x))
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of a B×C×H×W tensor, at each pixel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W in, the same shape out."""
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of B×N×C queries to B×M×C keys and values, computed in `channels / shrink` channels."""
+
+    def __init__(self, channels: int, heads: int, shrink: int = 1) -> None:
+        super().__init__()
+        inner = channels // shrink
+        self.heads = heads
+        self.q_proj = nn.Linear(channels, inner)
+        self.k_proj = nn.Linear(channels, inner)
+        self.v_proj = nn.Linear(channels, inner)
+        self.out_proj = nn.Linear(inner, channels)
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """B×N×C out."""
+        heads = F.scaled_dot_product_attention(
+            self._split(self.q_proj(q)), self._split(self.k_proj(k)), self._split(self.v_proj(v))
+        )
+        return self.out_proj(heads.transpose(1, 2).flatten(2))
+
+
+class Perceptron(nn.Module):
+    """Linear layers with ReLU between them."""
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """…×widths[0] in, …×widths[-1] out."""
+        for layer in self.layers[:-1]:
+            x = torch.relu(layer(x))
+        return self.layers[-1](x)
