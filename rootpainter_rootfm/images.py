@@ -1,0 +1,186 @@
+"""Reads any photograph a lab may have into H×W×3 uint8, or says in one sentence why it cannot be read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil, sqrt
+from pathlib import Path
+from typing import BinaryIO
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+
+from . import tiff
+from .errors import ImageError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+MAX_PIXELS = 1_000_000_000
+# Outside these percentiles lie dead pixels and reflections; what lies between fills 0..255.
+STRETCH_PERCENTILES = (0.1, 99.9)
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+# Opened by class: `Image.open` refuses large scans by a limit that can only be changed for the whole process.
+_PILLOW_READERS: dict[bytes, type[ImageFile]] = {
+    b"\x89PNG\r\n\x1a\n": PngImageFile,
+    b"\xff\xd8\xff": JpegImageFile,
+    b"BM": BmpImageFile,
+}
+_PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS = (2, 4, 6)
+_VALUES_AT_A_TIME = 1 << 22
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image: a known extension, and no dot-file."""
+    name = os.path.basename(name)
+    return not name.startswith(".") and name.lower().endswith(EXTENSIONS)
+
+
+def list_images(folder: str | os.PathLike[str]) -> list[Path]:
+    """The images directly in `folder`, sorted by name; raises ImageError when the folder cannot be listed."""
+    try:
+        return sorted(path for path in Path(folder).iterdir() if is_image_name(path.name) and path.is_file())
+    except OSError as error:
+        raise ImageError(f"The folder {folder} cannot be listed: {error.strerror or error}.") from error
+
+
+def read(
+    path: str | os.PathLike[str], *, page: int = 0, stretch: bool = False, max_pixels: int = MAX_PIXELS
+) -> np.ndarray:
+    """One image as H×W×3 uint8, upright.
+
+    8-bit pixels stay as they are unless `stretch`; deeper ones are stretched once over the whole image, all
+    channels alike, from their 0.1 to their 99.9 percentile. Grey is repeated in three channels. Alpha is left
+    out, as RootPainter's window leaves it out: what is corrected on the screen is what the network saw, and an
+    unused alpha channel, which scanners do write, never hides a photograph.
+
+    Args:
+        path: A PNG, JPEG, TIFF or BMP, recognised by content rather than by extension.
+        page: Which page of a multi-page TIFF, from 0; see `page_count`.
+        stretch: Stretches 8-bit images too.
+        max_pixels: Larger images are refused from their header, before any pixel is decoded.
+
+    Raises:
+        ImageError: The file is missing, empty, truncated, too large or not an image; names file and cause.
+    """
+    with _opened(path) as (file, start):
+        if start.startswith(_TIFF_STARTS):
+            pixels, orientation = tiff.read_page(file, page, max_pixels)
+        elif page > 0:
+            raise tiff.Unreadable(f"it has no page {page}: only TIFF files hold several pages")
+        else:
+            pixels, orientation = _read_with_pillow(file, start, max_pixels)
+        if stretch or pixels.dtype != np.uint8:
+            pixels = _stretched(pixels)
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+        # A copy where needed, so that the caller may write into it and hand it to torch.
+        return np.require(_upright(pixels, orientation), requirements=["C", "W"])
+
+
+def page_count(path: str | os.PathLike[str]) -> int:
+    """The pages of a TIFF, 1 for other images; more than 1 means that `read` left some out. Raises ImageError."""
+    with _opened(path) as (file, start):
+        return tiff.count_pages(file) if start.startswith(_TIFF_STARTS) else 1
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, bytes]]:
+    """The open file and its first bytes; turns whatever goes wrong with it into an ImageError."""
+    try:
+        if not Path(path).is_file():
+            existing = "it is a folder" if Path(path).is_dir() else "it is not a regular file"
+            raise tiff.Unreadable(existing if Path(path).exists() else "it does not exist")
+        with open(path, "rb") as file:
+            start = file.read(16)
+            if not start:
+                raise tiff.Unreadable("the file is empty; copy or export it again")
+            if not start.startswith((*_TIFF_STARTS, *_PILLOW_READERS)):
+                raise tiff.Unreadable("it is not a PNG, JPEG, TIFF or BMP image, whatever its name says")
+            file.seek(0)
+            yield file, start
+    except tiff.Unreadable as error:
+        raise ImageError(f"{path} cannot be read: {error}.") from error
+    except MemoryError as error:
+        raise ImageError(f"{path} cannot be read: there is not enough memory for it.") from error
+    # Damaged files make the decoders raise nearly anything, and one bad image must never end a folder.
+    except Exception as error:
+        refused = isinstance(error, OSError) and error.strerror
+        detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        cause = refused or f"the file is damaged or cut short ({detail}); copy or export it again"
+        raise ImageError(f"{path} cannot be read: {cause}.") from error
+
+
+def _read_with_pillow(file: BinaryIO, start: bytes, max_pixels: int) -> tuple[np.ndarray, int]:
+    """A PNG, JPEG or BMP as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
+    reader = next(reader for magic, reader in _PILLOW_READERS.items() if start.startswith(magic))
+    header = file.read(26)
+    file.seek(0)
+    image = reader(file)
+    tiff.check_size(image.width, image.height, max_pixels)
+    orientation = image.getexif().get(tiff.ORIENTATION_TAG, 1)
+    if reader is PngImageFile and header[24] == 16 and header[25] in _PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS:
+        file.seek(0)
+        pixels = imagecodecs.png_decode(file.read())
+        return pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0], orientation
+    return _pixels(image), orientation
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """A Pillow image as H×W or H×W×3, band by band: a whole conversion would hold a large scan three times."""
+    mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+    deep = image.mode.startswith(("I", "F"))
+    rows = max(1, _VALUES_AT_A_TIME // image.width)
+    pixels = None
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        values = np.asarray(band if deep else band.convert(mode))
+        if pixels is None:
+            pixels = np.empty((image.height, *values.shape[1:]), values.dtype)
+        pixels[top : top + rows] = values
+    return pixels
+
+
+def _stretched(pixels: np.ndarray) -> np.ndarray:
+    """Any real H×W or H×W×3 as uint8, its percentiles at 0 and 255; NaN becomes 0, a constant image black."""
+    low, high = _limits(pixels)
+    stretched = np.zeros(pixels.shape, np.uint8)
+    if not high > low:
+        return stretched
+    # Half the difference, since the whole of it may overflow.
+    half = high / 2 - low / 2
+    rows = max(1, _VALUES_AT_A_TIME // (pixels.size // pixels.shape[0]))
+    with np.errstate(all="ignore"):
+        for top in range(0, len(pixels), rows):
+            share = (pixels[top : top + rows].astype(np.float64) / 2 - low / 2) / half
+            stretched[top : top + rows] = np.nan_to_num(share, nan=0.0).clip(0, 1) * 255 + 0.5
+    return stretched
+
+
+def _limits(pixels: np.ndarray) -> tuple[float, float]:
+    """What becomes 0 and what 255: percentiles of an even sample, or the extremes where those coincide."""
+    step = ceil(sqrt(pixels.size / _VALUES_AT_A_TIME))
+    for values, percentiles in ((pixels[::step, ::step], STRETCH_PERCENTILES), (pixels, (0, 100))):
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            low, high = np.percentile(finite, percentiles, method="nearest")
+            if low < high:
+                return float(low), float(high)
+    return 0.0, 0.0
+
+
+def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """H×W×C turned by EXIF orientation 1 to 8; anything else is taken as upright."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
