@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from math import ceil, sqrt
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +16,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from . import tiff
+from .bands import bands
 from .errors import ImageError
+from .opening import Unreadable, opened
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MAX_PIXELS = 1_000_000_000
@@ -33,7 +33,7 @@ _PILLOW_READERS: dict[bytes, type[ImageFile]] = {
     b"BM": BmpImageFile,
 }
 _PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS = (2, 4, 6)
-_VALUES_AT_A_TIME = 1 << 22
+_SAMPLE_SIZE = 1 << 22
 
 
 def is_image_name(name: str) -> bool:
@@ -69,13 +69,13 @@ def read(
     Raises:
         ImageError: The file is missing, empty, truncated, too large or not an image; names file and cause.
     """
-    with _opened(path) as (file, start):
-        if start.startswith(_TIFF_STARTS):
+    with opened(path, ImageError) as file:
+        if _is_tiff(file):
             pixels, orientation = tiff.read_page(file, page, max_pixels)
-        elif page > 0:
-            raise tiff.Unreadable(f"it has no page {page}: only TIFF files hold several pages")
+        elif page != 0:
+            raise Unreadable(f"it has no page {page}: only TIFF files hold several pages")
         else:
-            pixels, orientation = _read_with_pillow(file, start, max_pixels)
+            pixels, orientation = _read_with_pillow(file, max_pixels)
         if stretch or pixels.dtype != np.uint8:
             pixels = _stretched(pixels)
         if pixels.ndim == 2:
@@ -86,42 +86,23 @@ def read(
 
 def page_count(path: str | os.PathLike[str]) -> int:
     """The pages of a TIFF, 1 for other images; more than 1 means that `read` left some out. Raises ImageError."""
-    with _opened(path) as (file, start):
-        return tiff.count_pages(file) if start.startswith(_TIFF_STARTS) else 1
+    with opened(path, ImageError) as file:
+        return tiff.count_pages(file) if _is_tiff(file) else 1
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, bytes]]:
-    """The open file and its first bytes; turns whatever goes wrong with it into an ImageError."""
-    try:
-        if not Path(path).is_file():
-            existing = "it is a folder" if Path(path).is_dir() else "it is not a regular file"
-            raise tiff.Unreadable(existing if Path(path).exists() else "it does not exist")
-        with open(path, "rb") as file:
-            start = file.read(16)
-            if not start:
-                raise tiff.Unreadable("the file is empty; copy or export it again")
-            if not start.startswith((*_TIFF_STARTS, *_PILLOW_READERS)):
-                raise tiff.Unreadable("it is not a PNG, JPEG, TIFF or BMP image, whatever its name says")
-            file.seek(0)
-            yield file, start
-    except tiff.Unreadable as error:
-        raise ImageError(f"{path} cannot be read: {error}.") from error
-    except MemoryError as error:
-        raise ImageError(f"{path} cannot be read: there is not enough memory for it.") from error
-    # Damaged files make the decoders raise nearly anything, and one bad image must never end a folder.
-    except Exception as error:
-        refused = isinstance(error, OSError) and error.strerror
-        detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        cause = refused or f"the file is damaged or cut short ({detail}); copy or export it again"
-        raise ImageError(f"{path} cannot be read: {cause}.") from error
+def _is_tiff(file: BinaryIO) -> bool:
+    start = file.read(16)
+    file.seek(0)
+    if not start.startswith((*_TIFF_STARTS, *_PILLOW_READERS)):
+        raise Unreadable("it is not a PNG, JPEG, TIFF or BMP image, whatever its name says")
+    return start.startswith(_TIFF_STARTS)
 
 
-def _read_with_pillow(file: BinaryIO, start: bytes, max_pixels: int) -> tuple[np.ndarray, int]:
+def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int]:
     """A PNG, JPEG or BMP as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
-    reader = next(reader for magic, reader in _PILLOW_READERS.items() if start.startswith(magic))
     header = file.read(26)
     file.seek(0)
+    reader = next(reader for start, reader in _PILLOW_READERS.items() if header.startswith(start))
     image = reader(file)
     tiff.check_size(image.width, image.height, max_pixels)
     orientation = image.getexif().get(tiff.ORIENTATION_TAG, 1)
@@ -136,14 +117,13 @@ def _pixels(image: Image.Image) -> np.ndarray:
     """A Pillow image as H×W or H×W×3, band by band: a whole conversion would hold a large scan three times."""
     mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
     deep = image.mode.startswith(("I", "F"))
-    rows = max(1, _VALUES_AT_A_TIME // image.width)
     pixels = None
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+    for rows in bands(image.height, image.width):
+        band = image.crop((0, rows.start, image.width, rows.stop))
         values = np.asarray(band if deep else band.convert(mode))
         if pixels is None:
             pixels = np.empty((image.height, *values.shape[1:]), values.dtype)
-        pixels[top : top + rows] = values
+        pixels[rows] = values
     return pixels
 
 
@@ -155,17 +135,16 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
         return stretched
     # Half the difference, since the whole of it may overflow.
     half = high / 2 - low / 2
-    rows = max(1, _VALUES_AT_A_TIME // (pixels.size // pixels.shape[0]))
     with np.errstate(all="ignore"):
-        for top in range(0, len(pixels), rows):
-            share = (pixels[top : top + rows].astype(np.float64) / 2 - low / 2) / half
-            stretched[top : top + rows] = np.nan_to_num(share, nan=0.0).clip(0, 1) * 255 + 0.5
+        for rows in bands(len(pixels), pixels[0].size):
+            share = (pixels[rows].astype(np.float64) / 2 - low / 2) / half
+            stretched[rows] = np.nan_to_num(share, nan=0.0).clip(0, 1) * 255 + 0.5
     return stretched
 
 
 def _limits(pixels: np.ndarray) -> tuple[float, float]:
     """What becomes 0 and what 255: percentiles of an even sample, or the extremes where those coincide."""
-    step = ceil(sqrt(pixels.size / _VALUES_AT_A_TIME))
+    step = ceil(sqrt(pixels.size / _SAMPLE_SIZE))
     for values, percentiles in ((pixels[::step, ::step], STRETCH_PERCENTILES), (pixels, (0, 100))):
         finite = values[np.isfinite(values)]
         if finite.size:

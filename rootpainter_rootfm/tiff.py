@@ -8,14 +8,12 @@ import numpy as np
 import tifffile
 from PIL import Image, TiffImagePlugin
 
+from .opening import Unreadable
+
 PHOTOMETRIC = tifffile.PHOTOMETRIC
 # Fax codes of black-and-white scans: tifffile has no decoder for them, Pillow has.
 FAX_COMPRESSIONS = (2, 3, 4)
 ORIENTATION_TAG = 274
-
-
-class Unreadable(ValueError):
-    """Why an image is refused, as the end of the sentence "… cannot be read: "."""
 
 
 def count_pages(file: BinaryIO) -> int:
@@ -33,7 +31,7 @@ def read_page(file: BinaryIO, index: int, max_pixels: int) -> tuple[np.ndarray, 
     """
     with tifffile.TiffFile(file) as tiff:
         pages = len(tiff.pages)
-        if index >= pages:
+        if not 0 <= index < pages:
             raise Unreadable(f"it has no page {index}: its pages are 0 to {pages - 1}" if pages else "it has no page")
         page = tiff.pages[index].aspage()
         _check(page, file, max_pixels)

@@ -1,0 +1,219 @@
+"""Root masks and annotations as RootPainter and RhizoVision Explorer write them, each file replaced in one step."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from . import png
+from .bands import bands
+from .errors import MaskError
+from .files import replacing
+from .opening import Unreadable, opened
+
+ROOT_RGBA = (0, 255, 255, 178)
+ANNOTATED_ROOT_RGBA = (255, 0, 0, 180)
+ANNOTATED_SOIL_RGBA = (0, 255, 0, 180)
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_ZIP_START = b"PK\x03\x04"
+
+
+class MaskFormat(Enum):
+    """The formats of RootPainter's "Segment folder"; the value is the text by which its instructions name one."""
+
+    ROOTPAINTER = "RootPainter Default (.png)"
+    RHIZOVISION = "RhizoVision Explorer (.png)"
+    NPZ = "Numpy Compressed (.npz)"
+
+    @property
+    def suffix(self) -> str:
+        """The extension of a mask in this format, with its dot."""
+        return ".npz" if self is MaskFormat.NPZ else ".png"
+
+
+def write(mask: np.ndarray, path: str | os.PathLike[str], fmt: MaskFormat = MaskFormat.ROOTPAINTER) -> None:
+    """Writes an H×W bool mask, True where root.
+
+    RootPainter: RGBA [0, 255, 255, 178] for root, else 0. RhizoVision: grey, root 0 and background 255.
+    npz: one bool array named `seg`. Raises MaskError when the file cannot be written or `mask` is not H×W bool.
+    """
+    mask = _plane(mask, path)
+    with _writing(path) as beside:
+        match fmt:
+            case MaskFormat.ROOTPAINTER:
+                png.write(beside, *mask.shape, 4, lambda rows: _painted(mask[rows], ROOT_RGBA))
+            case MaskFormat.RHIZOVISION:
+                png.write(beside, *mask.shape, 1, lambda rows: np.where(mask[rows], np.uint8(0), np.uint8(255)))
+            case MaskFormat.NPZ:
+                with open(beside, "wb") as file:
+                    np.savez_compressed(file, seg=mask)
+
+
+def read(path: str | os.PathLike[str], *, light_root: bool = False) -> np.ndarray:
+    """A mask in any of the formats as H×W bool, True where root.
+
+    The format is taken from the content. Colour PNGs are RootPainter's (root is cyan), also where RootPainter
+    or an image program has rewritten them. Black-and-white PNGs are RhizoVision's, root black, unless
+    `light_root` says that they are a dataset's, root white. Raises MaskError for anything else.
+    """
+    with opened(path, MaskError) as file:
+        if file.read(4) == _ZIP_START:
+            return _read_npz(file)
+        image = _png(file)
+        if image.mode in ("1", "L", "I", "I;16") and "transparency" not in image.info:
+            return _read_grey(image, light_root)
+        return _read_colour(image, light_root)
+
+
+def read_annotation(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """RootPainter's corrections as (root, soil), two H×W bool arrays; pixels in neither were not annotated.
+
+    Root where there is red, soil where there is green and no red, nothing where the stroke was erased to full
+    transparency. Any PNG will do: palettes, grey and RGB are what image programs make of an annotation.
+    Raises MaskError when the file is not a readable PNG.
+    """
+    with opened(path, MaskError) as file:
+        image = _png(file)
+        root, soil = np.empty((2, image.height, image.width), bool)
+        for rows, (red, green, _, alpha) in _colour_bands(image):
+            root[rows] = (alpha > 0) & (red > 0)
+            soil[rows] = (alpha > 0) & (green > 0) & ~root[rows]
+        return root, soil
+
+
+def write_annotation(root: np.ndarray, soil: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Writes corrections (two H×W bool arrays) in the colours of RootPainter's brushes; where both, root counts."""
+    root, soil = _plane(root, path), _plane(soil, path)
+    if root.shape != soil.shape:
+        raise MaskError(f"{path} cannot be written: root is {root.shape} and soil {soil.shape}.")
+
+    def band(rows: slice) -> np.ndarray:
+        pixels = _painted(soil[rows], ANNOTATED_SOIL_RGBA)
+        pixels[root[rows]] = ANNOTATED_ROOT_RGBA
+        return pixels
+
+    with _writing(path) as beside:
+        png.write(beside, *root.shape, 4, band)
+
+
+def write_probability(probability: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Writes H×W root probabilities in [0, 1] as a compressed 16-bit TIFF, 65535 meaning 1. Raises MaskError."""
+    _check_probability(probability, path)
+    height, width = probability.shape
+    strips = list(bands(height, width))
+    with _writing(path) as beside:
+        tifffile.imwrite(
+            beside,
+            (_strip(probability[rows]) for rows in strips),
+            shape=(height, width),
+            dtype="<u2",
+            rowsperstrip=strips[0].stop,
+            photometric="minisblack",
+            compression="zlib",
+            predictor=True,
+            byteorder="<",
+            metadata=None,
+        )
+
+
+def write_probability_preview(probability: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Writes H×W root probabilities in [0, 1] as an 8-bit grey PNG, 255 meaning 1. Raises MaskError."""
+    _check_probability(probability, path)
+    with _writing(path) as beside:
+        png.write(beside, *probability.shape, 1, lambda rows: (probability[rows] * 255 + 0.5).astype(np.uint8))
+
+
+def _strip(probability: np.ndarray) -> bytes:
+    """Some rows as TIFF holds them: 16-bit, each pixel as its difference to the left one, deflated."""
+    levels = (probability * 65535 + 0.5).astype("<u2")
+    levels[:, 1:] -= levels[:, :-1].copy()
+    return zlib.compress(levels)
+
+
+@contextmanager
+def _writing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """As `replacing`, with a MaskError for whatever the disk or the network folder refuses."""
+    try:
+        with replacing(path) as beside:
+            yield beside
+    except OSError as error:
+        raise MaskError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def _plane(mask: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype != bool or not mask.size:
+        raise MaskError(f"{path} cannot be written: a mask is H×W bool, this is {mask.shape} {mask.dtype}.")
+    return mask
+
+
+def _check_probability(probability: np.ndarray, path: str | os.PathLike[str]) -> None:
+    if probability.ndim != 2 or not (probability.min() >= 0 and probability.max() <= 1):
+        raise MaskError(f"{path} cannot be written: a probability is H×W and lies in 0 to 1.")
+
+
+def _painted(mask: np.ndarray, colour: tuple[int, int, int, int]) -> np.ndarray:
+    pixels = np.zeros((*mask.shape, 4), np.uint8)
+    pixels[mask] = colour
+    return pixels
+
+
+def _png(file: BinaryIO) -> PngImageFile:
+    # Opened by class, as in `images`: no limit of the whole process stands in the way of a large mask.
+    file.seek(0)
+    if file.read(8) != _PNG_START:
+        raise Unreadable("it is not a PNG file")
+    file.seek(0)
+    return PngImageFile(file)
+
+
+def _colour_bands(image: PngImageFile) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows and their 4×H×W uint8 red, green, blue and alpha."""
+    for rows in bands(image.height, image.width * 4):
+        band = image.crop((0, rows.start, image.width, rows.stop)).convert("RGBA")
+        yield rows, np.moveaxis(np.asarray(band), 2, 0)
+
+
+def _read_colour(image: PngImageFile, light_root: bool) -> np.ndarray:
+    root = np.empty((image.height, image.width), bool)
+    all_grey, all_known = True, True
+    for rows, (red, green, blue, alpha) in _colour_bands(image):
+        root[rows] = (alpha > 0) & (red < 128) & (green > 127) & (blue > 127)
+        dark = (alpha == 0) | ((red < 128) & (green < 128) & (blue < 128))
+        all_known &= bool((root[rows] | dark).all())
+        all_grey &= bool(((red == green) & (green == blue) & (alpha == 255)).all())
+    if all_known:
+        return root
+    if all_grey:
+        return _read_grey(image.convert("L"), light_root)
+    raise Unreadable("its colours are not those of a root mask")
+
+
+def _read_grey(image: Image.Image, light_root: bool) -> np.ndarray:
+    levels = np.asarray(image.convert("L") if image.mode == "1" else image)
+    top = levels.max()
+    if ((levels != 0) & (levels != top)).any() or not (light_root or top in (0, 255, 65535)):
+        raise Unreadable("it holds other greys than black and white, so it is not a mask")
+    return levels > 0 if light_root else levels == 0
+
+
+def _read_npz(file: BinaryIO) -> np.ndarray:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        if "seg" not in arrays:
+            raise Unreadable("it has no array named seg")
+        seg = arrays["seg"]
+    if seg.ndim != 2 or seg.dtype.kind not in "bui":
+        raise Unreadable(f"its array seg is {seg.shape} {seg.dtype}, not H×W bool")
+    return seg > 0

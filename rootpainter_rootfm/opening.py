@@ -1,0 +1,39 @@
+"""Opens a file that somebody else wrote: whatever goes wrong with it becomes one sentence of one kind of error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import RootFMError
+
+
+class Unreadable(ValueError):
+    """Why a file is refused, as the end of the sentence "… cannot be read: "."""
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str], failure: type[RootFMError]) -> Iterator[BinaryIO]:
+    """Yields the open file; every error inside, from opening to decoding, is raised as `failure` with the cause."""
+    try:
+        if not Path(path).is_file():
+            existing = "it is a folder" if Path(path).is_dir() else "it is not a regular file"
+            raise Unreadable(existing if Path(path).exists() else "it does not exist")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise Unreadable("the file is empty; copy or export it again")
+            file.seek(0)
+            yield file
+    except Unreadable as error:
+        raise failure(f"{path} cannot be read: {error}.") from error
+    except MemoryError as error:
+        raise failure(f"{path} cannot be read: there is not enough memory for it.") from error
+    # Damaged files make the decoders raise nearly anything, and one bad file must never end a folder.
+    except Exception as error:
+        refused = isinstance(error, OSError) and error.strerror
+        detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        cause = refused or f"the file is damaged or cut short ({detail}); copy or export it again"
+        raise failure(f"{path} cannot be read: {cause}.") from error
