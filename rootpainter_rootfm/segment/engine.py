@@ -1,0 +1,227 @@
+"""The `Segmenter`: an image becomes root probability and mask, on any device, within bounded memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..errors import ImageError, RootFMError
+from ..model.card import ModelCard
+from ..model.network import normalise
+from ..progress import CancelToken, Progress, silent
+from . import device as devices
+from .blend import Blender
+from .cleaning import drop_small
+from .settings import SegmentSettings
+from .tiles import Plan, plan
+
+_log = logging.getLogger(__name__)
+
+METHOD: Final = 1
+"""Raised whenever the same weights and settings would give another mask than before."""
+_MIRRORS: Final = ((), (2,), (3,), (2, 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """What the network says about one image."""
+
+    probability16: np.ndarray
+    """H×W float16 in [0, 1], the root probability as it is kept: half the memory of float32, and its steps of at most
+    0.0005 are far below what any network knows. Take `probability` to calculate with: sums of float16 overflow."""
+    mask: np.ndarray
+    """H×W bool, True for root: `probability >= threshold`, without the areas below `min_root_pixels`."""
+
+    @property
+    def probability(self) -> np.ndarray:
+        """H×W float32 in [0, 1], made anew at every call."""
+        return self.probability16.astype(np.float32)
+
+
+class Segmenter:
+    """One or several models, ready to segment; several give the mean of their probabilities.
+
+    It is used by one thread at a time. Where the memory of the device does not suffice it makes smaller batches, then
+    blends on the CPU, then works on the CPU; it says so once and keeps to it for the images that follow.
+    """
+
+    def __init__(
+        self, networks: Sequence[nn.Module], cards: Sequence[ModelCard], settings: SegmentSettings = SegmentSettings()
+    ) -> None:
+        """Takes networks that are in memory already.
+
+        Args:
+            networks: each maps B×3×H×W normalised tiles to B×1×H×W logits; they are moved to the device.
+            cards: one for each network. Tiles are bounded by the smallest, the padding is the first's, and the
+                threshold the mean, unless the settings say otherwise.
+            settings: how to segment.
+
+        Raises:
+            SettingsError: the device or precision is not to be had on this machine.
+        """
+        self.settings = settings
+        self.cards = tuple(cards)
+        self.threshold = settings.threshold or float(np.mean([card.threshold for card in cards]))
+        self._padding = settings.padding or cards[0].padding
+        self._largest_tile = min(max(card.tile_sizes) for card in cards)
+        self._footing = devices.Footing.first(devices.choose_device(settings.device))
+        self._precision = devices.choose_precision(settings.precision, self._footing.device)
+        self._networks = [network.eval() for network in networks]
+        self._move()
+
+    @classmethod
+    def load(cls, model: str | Path, *more: str | Path, settings: SegmentSettings = SegmentSettings()) -> Segmenter:
+        """Loads models by library name, sha256 or file; several make an ensemble.
+
+        Raises:
+            ModelError: a name is unknown; the message lists the known ones.
+            WeightsError: a file is not a Root Foundation Model.
+            SettingsError: the device or precision is not to be had on this machine.
+        """
+        from ..model.folding import fold_batchnorm
+        from ..model.library import load_model
+
+        networks, cards = zip(*(load_model(name) for name in (model, *more)), strict=True)
+        return cls([fold_batchnorm(network) for network in networks], cards, settings)
+
+    @property
+    def models(self) -> list[dict[str, Any]]:
+        """Name, title, sha256 and whether it was trained, for every model."""
+        names = ("name", "title", "sha256", "trained")
+        return [{name: getattr(card, name) for name in names} for card in self.cards]
+
+    @property
+    def device(self) -> str:
+        """Where the network runs now, such as `cuda:0`; `cpu` once a GPU's memory did not suffice."""
+        return str(self._footing.device)
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What decides the mask of an image, as JSON types: equal signatures give equal masks, up to rounding."""
+        settings = self.settings
+        return {
+            "method": METHOD,
+            "models": [card.sha256 for card in self.cards],
+            "precision": self._precision,
+            "tile": settings.tile or f"up to {self._largest_tile}",
+            "overlap": settings.overlap,
+            "threshold": self.threshold,
+            "min_root_pixels": settings.min_root_pixels,
+            "flips": settings.flips,
+            "scale": settings.scale,
+            "padding": self._padding,
+        }
+
+    def segment(
+        self, image: np.ndarray, cancel: CancelToken | None = None, progress: Progress = silent
+    ) -> Segmentation:
+        """The root probability and mask of one image.
+
+        Args:
+            image: H×W×3 uint8, as `images.read` gives it.
+            cancel: looked at between batches of tiles.
+            progress: told of every batch; counts tiles.
+
+        Raises:
+            ImageError: the array is not such an image.
+            Cancelled: `cancel` was used.
+            RootFMError: the memory does not suffice even for one tile on the CPU, or the network gives no numbers.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+            raise ImageError(f"An image must be H×W×3 uint8, not {'×'.join(map(str, image.shape))} {image.dtype}.")
+        tiles = plan(*image.shape[:2], self.settings, [self._largest_tile])
+        while True:
+            try:
+                blender = self._blend(image, tiles, cancel or CancelToken(), progress)
+                break
+            except (RuntimeError, MemoryError) as error:
+                if not devices.is_out_of_memory(error):
+                    raise
+                said = str(error).split("\n")[0]
+            # Outside of the handler, whose traceback keeps the tensors that did not fit.
+            self._step_down(tiles, said)
+        if self.settings.min_root_pixels > 1:
+            drop_small(blender.mask, self.settings.min_root_pixels)
+        return Segmentation(blender.probability, blender.mask)
+
+    @torch.inference_mode()
+    def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, progress: Progress) -> Blender:
+        blender = Blender(tiles, self.threshold, self._footing.blend_on)
+        order, batch = list(tiles), self._batch(tiles)
+        for first in range(0, len(order), batch):
+            cancel.check()
+            places = order[first : first + batch]
+            cut = np.stack([tiles.cut(image, row, column, self._padding) for row, column in places])
+            for place, probability in zip(places, self._probability(cut, tiles), strict=True):
+                blender.add(*place, probability)
+            progress(first + len(places), len(order), "tiles")
+        blender.finish()
+        return blender
+
+    def _probability(self, cut: np.ndarray, tiles: Plan) -> Tensor:
+        """B×span×span float32 in [0, 1] for B×span×span×3 uint8, the mean over models and mirror images."""
+        device = self._footing.device
+        pixels = torch.from_numpy(cut)
+        if device.type == "cuda":
+            pixels = pixels.pin_memory()  # so that the copy runs beside the computing
+        inputs = _resized(pixels.to(device, non_blocking=True), (tiles.rows.side, tiles.columns.side))
+        mirrors = _MIRRORS if self.settings.flips else _MIRRORS[:1]
+        total: Tensor | None = None
+        for network in self._networks:
+            for mirror in mirrors:
+                with torch.autocast(device.type, devices.dtype(self._precision), enabled=self._halved):
+                    logits = network(inputs.flip(mirror) if mirror else inputs)
+                probability = logits.float().sigmoid()
+                probability = probability.flip(mirror) if mirror else probability
+                total = probability if total is None else total + probability
+        mean = total / (len(self._networks) * len(mirrors))
+        span = (tiles.rows.span, tiles.columns.span)
+        return _interpolated(mean, span)[:, 0]
+
+    @property
+    def _halved(self) -> bool:
+        return self._precision != "fp32" and self._footing.device.type == "cuda"
+
+    def _batch(self, tiles: Plan) -> int:
+        return self._footing.batch(self.settings.batch, tiles.rows.side * tiles.columns.side)
+
+    def _step_down(self, tiles: Plan, said: str) -> None:
+        lowered = self._footing.lowered(self._batch(tiles), tiles.rows.side * tiles.columns.side)
+        if lowered is None:
+            rows, columns = tiles.rows, tiles.columns
+            raise RootFMError(
+                f"Not enough memory for an image of {rows.length}×{columns.length} pixels in tiles of "
+                f"{rows.side}×{columns.side} ({said}). Close other programs, or choose a smaller tile."
+            )
+        before = self._footing.device
+        self._footing, now = lowered
+        _log.warning("Not enough memory on %s (%s). From here on: %s.", before, said, now)
+        self._move()
+        if before.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _move(self) -> None:
+        for network in self._networks:
+            network.to(self._footing.device, memory_format=torch.channels_last)
+
+
+def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """B×H×W×3 uint8 to the network's input, B×3×`size`."""
+    if tuple(pixels.shape[1:3]) == size:
+        return normalise(pixels)
+    return normalise(_interpolated(pixels.permute(0, 3, 1, 2).float(), size).permute(0, 2, 3, 1))
+
+
+def _interpolated(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """B×C×H×W to B×C×`size`; what is made smaller is averaged over the pixels that fall together."""
+    if tuple(values.shape[2:]) == size:
+        return values
+    return F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
