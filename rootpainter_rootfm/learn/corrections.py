@@ -1,0 +1,207 @@
+"""RootPainter's corrective annotations as training targets: only what the user painted counts."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from .. import images, masks
+from ..errors import DataError, ImageError, MaskError
+from .data import Truth
+
+CELL = 64
+"""Side in pixels of the squares by which one annotated image is divided between training and validation."""
+VALIDATION_EVERY = 3
+"""Of such squares every third is validated on."""
+
+Value = TypeVar("Value")
+
+
+def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:
+    """What an annotation says, as two H×W bool arrays: where there is root, and where anything is known at all.
+
+    Raises:
+        MaskError: the file cannot be read.
+    """
+    root, soil = masks.read_annotation(annotation)
+    return root, root | soil
+
+
+@dataclass(frozen=True)
+class Correction:
+    """An annotated image.
+
+    Attributes:
+        image: The photograph.
+        annotation: The annotation.
+        stamp: Time of change and size of the annotation; another stamp is another annotation.
+        part: `train` or `val` when the image is divided between the two, else empty.
+    """
+
+    image: Path
+    annotation: Path
+    stamp: tuple[int, int]
+    part: str = ""
+
+
+class Corrections:
+    """The corrected images of a project, as they are on disk now.
+
+    Args:
+        dataset: Folder of the project's images.
+        train, val: The two folders of its annotations.
+        cache_bytes: Decoded images and annotations kept in memory.
+
+    Attributes:
+        training, validation: What to learn from and what to measure on.
+        problems: What could not be used, and why, by file name.
+    """
+
+    def __init__(self, dataset: Path, train: Path, val: Path, cache_bytes: int = 2 << 30) -> None:
+        self.training: tuple[Correction, ...] = ()
+        self.validation: tuple[Correction, ...] = ()
+        self.problems: dict[str, str] = {}
+        self._dataset, self._folders = dataset, (train, val)
+        self._cache = _Cache(cache_bytes)
+        self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
+        self._photographs: dict[str, Path] = {}
+
+    def refresh(self) -> Iterator[None]:
+        """Looks for new, changed and removed annotations; yields after each file that it had to read.
+
+        Raises:
+            DataError: a folder of the project is gone.
+        """
+        found: list[list[Correction]] = []
+        for folder in self._folders:
+            found.append([])
+            for correction in self._list(folder):
+                if (correction.annotation, correction.stamp) not in self._usable:
+                    self._examine(correction)
+                    yield
+                if self._usable.get((correction.annotation, correction.stamp)):
+                    found[-1].append(correction)
+        training, validation = found
+        if bool(training) != bool(validation):
+            # The window's first annotation always goes to validation: one corrected image must be enough to begin.
+            both = training or validation
+            training, validation = ([replace(item, part=part) for item in both] for part in ("train", "val"))
+        self.training, self.validation = tuple(training), tuple(validation)
+
+    def truth(self, correction: Correction) -> Truth:
+        """The image with what is known of it.
+
+        Raises:
+            ImageError, MaskError, DataError: a file is gone, unreadable, or of another size than its image.
+        """
+        image = self._cache.get((correction.image, ()), lambda: images.read(correction.image))
+        root, known = self._cache.get((correction.annotation, correction.stamp), lambda: read(correction.annotation))
+        if root.shape != image.shape[:2]:
+            raise DataError(
+                f"{correction.annotation.name} has {root.shape[1]}×{root.shape[0]} pixels, its image "
+                f"{image.shape[1]}×{image.shape[0]}: the image was replaced, annotate it anew."
+            )
+        if correction.part:
+            known = known & divide(root, known, correction.part)
+        return Truth(image, root & known, known)
+
+    def drop(self, correction: Correction, cause: str) -> None:
+        """Leaves an image out until its annotation changes, because it cannot be read any more."""
+        self._usable[correction.annotation, correction.stamp] = False
+        self.problems[correction.annotation.name] = cause
+        self._photographs.pop(correction.annotation.stem, None)
+        self.training, self.validation = (
+            tuple(item for item in part if item.annotation != correction.annotation)
+            for part in (self.training, self.validation)
+        )
+
+    def _list(self, folder: Path) -> list[Correction]:
+        try:
+            files = sorted(path for path in folder.iterdir() if path.suffix == ".png" and path.name[0] != ".")
+        except OSError as error:
+            raise DataError(f"The folder {folder} cannot be read: {error.strerror or error}.") from error
+        return [item for item in map(self._correction, files) if item is not None]
+
+    def _correction(self, annotation: Path) -> Correction | None:
+        try:
+            stat = annotation.stat()
+        except OSError:
+            return None  # Removed in this moment.
+        image = self._photographs.get(annotation.stem)
+        if image is None:
+            image = self._photograph(annotation.stem)
+            if image is None:
+                self.problems[annotation.name] = f"{annotation.stem} has no image in {self._dataset}."
+                return None
+            self._photographs[annotation.stem] = image
+        return Correction(image, annotation, (stat.st_mtime_ns, stat.st_size))
+
+    def _photograph(self, stem: str) -> Path | None:
+        candidates = (self._dataset / f"{stem}{ending}" for ending in images.EXTENSIONS)
+        found = next((path for path in candidates if path.is_file()), None)
+        if found is None and self._dataset.is_dir():
+            found = next((path for path in images.list_images(self._dataset) if path.stem == stem), None)
+        return found
+
+    def _examine(self, correction: Correction) -> None:
+        """Whether the annotation says anything; one that cannot be read yet is looked at again next time."""
+        key = (correction.annotation, correction.stamp)
+        try:
+            _, known = self._cache.get(key, lambda: read(correction.annotation))
+        except MaskError as error:
+            self.problems[correction.annotation.name] = str(error)
+            return
+        self._usable[key] = bool(known.any())
+        self.problems.pop(correction.annotation.name, None)
+
+
+UNUSABLE = (ImageError, MaskError, DataError)
+"""What `Corrections.truth` raises for an image that has to be left out."""
+
+
+def divide(root: np.ndarray, known: np.ndarray, part: str) -> np.ndarray:
+    """H×W bool: which pixels of one image belong to its `train` or its `val` part.
+
+    Neighbouring strokes stay together in squares of `CELL`; of the squares with root, and of those with soil, every
+    third is validated on. Where there are too few squares to divide, both parts have them all.
+    """
+    rows, columns = -(-root.shape[0] // CELL), -(-root.shape[1] // CELL)
+    chosen = np.zeros((rows, columns), bool)
+    for layer in (root, known & ~root):
+        cells = np.argwhere(_any_in_cells(layer, rows, columns))
+        for row, column in cells[1::VALIDATION_EVERY]:
+            chosen[row, column] = True
+    validation = chosen.repeat(CELL, 0).repeat(CELL, 1)[: root.shape[0], : root.shape[1]]
+    if not (known & validation).any() or not (known & ~validation).any():
+        return np.ones_like(known)
+    return validation if part == "val" else ~validation
+
+
+def _any_in_cells(layer: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    padded = np.zeros((rows * CELL, columns * CELL), bool)
+    padded[: layer.shape[0], : layer.shape[1]] = layer
+    return padded.reshape(rows, CELL, columns, CELL).any((1, 3))
+
+
+class _Cache:
+    """Arrays within `limit` bytes; what was unused for longest goes first, the newest always stays."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: OrderedDict[object, tuple[object, int]] = OrderedDict()
+
+    def get(self, key: object, make: Callable[[], Value]) -> Value:
+        if key in self._held:
+            self._held.move_to_end(key)
+            return self._held[key][0]
+        value = make()
+        arrays = value if isinstance(value, tuple) else (value,)
+        self._held[key] = value, sum(array.nbytes for array in arrays)
+        while sum(size for _, size in self._held.values()) > self._limit and len(self._held) > 1:
+            self._held.popitem(last=False)
+        return value

@@ -1,0 +1,206 @@
+"""Datasets to learn from and to measure on: images with masks listed in a manifest, or RootPainter projects."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from PIL import Image
+
+from .. import images, masks
+from ..errors import DataError, MaskError
+
+SPLITS = ("train", "val", "test")
+MANIFEST = "manifest.csv"
+_COLUMNS = {"dataset", "stem", "image", "mask", "split_group", "split"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image with what is known about it: a full mask, or a RootPainter annotation of some of its pixels."""
+
+    image: Path
+    mask: Path | None = None
+    annotation: Path | None = None
+    split: str = "train"
+    group: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The image's name without its ending."""
+        return self.image.stem
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The images of one imaging system."""
+
+    name: str
+    items: tuple[Item, ...]
+
+    def split(self, *names: str) -> Dataset:
+        """The same dataset with the items of these splits alone."""
+        return Dataset(self.name, tuple(item for item in self.items if item.split in names))
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of an image.
+
+    Attributes:
+        image: H×W×3 uint8.
+        root: H×W bool, root True.
+        known: H×W bool, True where `root` may be believed; None when it is known everywhere.
+    """
+
+    image: np.ndarray
+    root: np.ndarray
+    known: np.ndarray | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held, in bytes."""
+        return self.image.nbytes + self.root.nbytes + (0 if self.known is None else self.known.nbytes)
+
+
+def load(item: Item) -> Truth:
+    """Reads an item's image and mask or annotation.
+
+    Raises:
+        ImageError, MaskError: a file cannot be read.
+        DataError: image and mask differ in size.
+    """
+    image = images.read(item.image)
+    if item.mask is not None:
+        truth = Truth(image, read_truth(item.mask))
+    elif item.annotation is not None:
+        root, soil = masks.read_annotation(item.annotation)
+        truth = Truth(image, root, root | soil)
+    else:
+        raise DataError(f"{item.image} has neither a mask nor an annotation.")
+    if truth.root.shape != image.shape[:2]:
+        raise DataError(
+            f"{item.mask or item.annotation} has {truth.root.shape[1]}×{truth.root.shape[0]} pixels, its image "
+            f"{image.shape[1]}×{image.shape[0]}: they must be equal."
+        )
+    return truth
+
+
+def read_truth(path: Path) -> np.ndarray:
+    """A ground-truth mask as H×W bool: RootPainter's own (RGBA), or a picture in which root is white.
+
+    Grey RhizoVision masks, in which root is black, look just like the latter and must be inverted before.
+
+    Raises:
+        MaskError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as picture:
+            grey = None if picture.mode == "RGBA" else np.asarray(picture.convert("L"))
+    except OSError as error:
+        raise MaskError(f"{path} is not a readable mask ({error}).") from error
+    return masks.read(path) if grey is None else grey >= 128
+
+
+@dataclass
+class TruthCache:
+    """Keeps decoded items within `limit` bytes; the item unused for longest goes first. Safe across threads."""
+
+    limit: int = 4 << 30
+    _held: OrderedDict[Item, Truth] = field(default_factory=OrderedDict, repr=False)
+    _bytes: int = 0
+    _lock: Lock = field(default_factory=Lock, repr=False)
+
+    def get(self, item: Item) -> Truth:
+        """The item's image and truth, read now or kept from before; raises what `load` raises."""
+        with self._lock:
+            if item in self._held:
+                self._held.move_to_end(item)
+                return self._held[item]
+        truth = load(item)
+        with self._lock:
+            if item not in self._held:
+                self._held[item] = truth
+                self._bytes += truth.nbytes
+            while self._bytes > self.limit and len(self._held) > 1:
+                _, dropped = self._held.popitem(last=False)
+                self._bytes -= dropped.nbytes
+        return truth
+
+    def __getstate__(self) -> dict[str, int]:
+        # A worker process starts with an empty cache of the same limit.
+        return {"limit": self.limit}
+
+    def __setstate__(self, state: dict[str, int]) -> None:
+        self.__init__(**state)
+
+
+def read_datasets(folder: str | Path, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[Dataset]:
+    """The datasets in `folder`: those of its manifest.csv, or the one RootPainter project that it is.
+
+    Args:
+        folder: holds manifest.csv (columns dataset, stem, image, mask, split_group, split; paths from the folder),
+            or a RootPainter project (a `.seg_proj` file).
+        only: names of datasets to take; empty takes those with train, val or test rows.
+        without: names of datasets to leave out.
+
+    Raises:
+        DataError: nothing to learn from, a name that the manifest lacks, a group divided between splits.
+    """
+    folder = Path(folder)
+    projects = sorted(folder.glob("*.seg_proj"))
+    if (folder / MANIFEST).is_file():
+        datasets = _read_manifest(folder)
+    elif projects:
+        datasets = [_read_project(projects[0])]
+    else:
+        raise DataError(f"{folder} holds neither a {MANIFEST} nor a RootPainter project (.seg_proj).")
+    known = {dataset.name for dataset in datasets}
+    missing = sorted((set(only) | set(without)) - known)
+    if missing:
+        raise DataError(f"{folder} has no dataset {', '.join(missing)}; it has {', '.join(sorted(known))}.")
+    chosen = [
+        dataset
+        for dataset in datasets
+        if dataset.name not in without and (dataset.name in only if only else dataset.split(*SPLITS).items)
+    ]
+    if not chosen:
+        raise DataError(f"{folder}: no dataset is left to use.")
+    return chosen
+
+
+def _read_manifest(folder: Path) -> list[Dataset]:
+    with open(folder / MANIFEST, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not set(rows[0]) >= _COLUMNS:
+        raise DataError(f"{folder / MANIFEST} needs the columns {', '.join(sorted(_COLUMNS))} and at least one row.")
+    items: dict[str, list[Item]] = {}
+    split_of: dict[tuple[str, str], str] = {}
+    for row in rows:
+        group = (row["dataset"], row["split_group"])
+        if split_of.setdefault(group, row["split"]) != row["split"]:
+            raise DataError(f"{folder / MANIFEST}: group {group[1]} of {group[0]} is divided between splits.")
+        items.setdefault(row["dataset"], []).append(
+            Item(folder / row["image"], folder / row["mask"], split=row["split"], group=row["split_group"])
+        )
+    return [Dataset(name, tuple(found)) for name, found in items.items()]
+
+
+def _read_project(project: Path) -> Dataset:
+    """A RootPainter project: its train and val annotations, each with its image in the sync folder's datasets/."""
+    described = json.loads(project.read_text(encoding="utf-8"))
+    sync = project.parents[2]
+    photographs = {path.stem: path for path in images.list_images(sync / "datasets" / described["dataset"])}
+    items = []
+    for split in ("train", "val"):
+        for annotation in sorted((project.parent / "annotations" / split).glob("[!.]*.png")):
+            if annotation.stem not in photographs:
+                raise DataError(f"{annotation} has no image in the dataset {described['dataset']}.")
+            items.append(Item(photographs[annotation.stem], annotation=annotation, split=split, group=annotation.stem))
+    return Dataset(described["name"], tuple(items))

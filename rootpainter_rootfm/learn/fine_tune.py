@@ -1,0 +1,200 @@
+"""How a model learns from corrections: few patches, little time, and nothing forgotten of what it knew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from copy import deepcopy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
+from . import augment, patches
+from .batches import Batch
+from .corrections import UNUSABLE, Correction, Corrections
+from .data import Truth
+from .losses import dice_bce
+from .metrics import Confusion
+from .patches import Patch
+from .state import WeightAverage, make_optimizer
+
+CONFIDENT = 0.1
+"""The starting model is believed where its probability is this near to 0 or 1."""
+
+
+@dataclass(frozen=True)
+class FineTuneSettings:
+    """How to learn from corrections."""
+
+    patch: int = 224
+    """Side of a patch in pixels, a multiple of 32; at 224 the attention windows of the network fit exactly."""
+    batch: int = 4
+    """Patches in one step of the optimiser."""
+    at_once: int = 2
+    """Patches that go through the network together; between them the trainer looks for a stop."""
+    epoch: int = 64
+    """Patches in an epoch, after which the model is validated."""
+    rate: float = 1e-4
+    decay: float = 0.01
+    clip: float = 1.0
+    average: float = 0.98
+    warmup: int = 10
+    """Steps until the full rate is reached."""
+    scale: tuple[float, float] = (0.8, 1.25)
+    """Zoom of the patches."""
+    light: float = 0.3
+    """Share of the patches whose light and colour are changed."""
+    replay: float = 0.5
+    """Weight of the starting model's own confident predictions where nothing was annotated."""
+    tile: int = 448
+    """Side in pixels of the tiles that are validated on."""
+    tiles: int = 32
+    """Tiles validated on at most."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an epoch of training or a validation found: pixel counts, mean loss, and seconds taken."""
+
+    counts: Confusion
+    loss: float
+    seconds: float
+
+
+Steps = Generator[None, None, Measured]
+"""Yields at least once a second on a usual computer; returns what was measured."""
+
+
+class FineTuner:
+    """A network on its way from one model to a better one.
+
+    Attributes:
+        network: What learns.
+        average: The moving average of its weights, which is what gets validated and saved.
+    """
+
+    def __init__(self, network: MobileSAM, device: torch.device, settings: FineTuneSettings) -> None:
+        self.settings = settings
+        self.device = device
+        # Evaluation mode freezes the statistics of the normalisation layers: small batches would spoil them.
+        self.network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(True)
+        self.average = WeightAverage(self.network, settings.average)
+        self._teacher = deepcopy(self.network).requires_grad_(False)
+        self._optimizer = make_optimizer(self.network, settings.rate, settings.decay)
+        self._rng = np.random.default_rng(settings.seed)
+        self._steps = 0
+
+    def epoch(self, corrections: Corrections) -> Steps:
+        """Learns from `settings.epoch` patches around the training annotations."""
+        started, counts, losses = time.monotonic(), Confusion(), []
+        while len(losses) * self.settings.batch < self.settings.epoch and corrections.training:
+            loss = 0.0
+            drawn = [self._draw(corrections) for _ in range(self.settings.batch)]
+            drawn = [patch for patch in drawn if patch is not None]
+            for first in range(0, len(drawn), self.settings.at_once):
+                part = drawn[first : first + self.settings.at_once]
+                part_loss, part_counts = self._learn(Batch.of(part), len(part) / len(drawn))
+                loss += part_loss
+                counts += part_counts
+                yield
+            self._step()
+            losses.append(loss)
+        return Measured(counts, float(np.mean(losses)) if losses else 0.0, time.monotonic() - started)
+
+    def validate(self, network: nn.Module, corrections: Corrections) -> Steps:
+        """Measures `network` on the validation annotations, in evaluation mode."""
+        started, counts, losses = time.monotonic(), Confusion(), []
+        for correction, tile in self._tiles(corrections):
+            try:
+                truth = corrections.truth(correction)
+            except UNUSABLE as error:
+                corrections.drop(correction, str(error))
+                continue
+            found, loss = self._measure(network, truth, tile)
+            counts += found
+            losses.append(loss)
+            yield
+        return Measured(counts, float(np.mean(losses)) if losses else 0.0, time.monotonic() - started)
+
+    def _draw(self, corrections: Corrections) -> Patch | None:
+        while corrections.training:
+            correction = corrections.training[self._rng.integers(len(corrections.training))]
+            try:
+                truth = corrections.truth(correction)
+            except UNUSABLE as error:
+                corrections.drop(correction, str(error))
+                continue
+            patch = patches.cut(self._rng, truth, self.settings.patch, self.settings.scale)
+            if self._rng.random() < self.settings.light:
+                patch = Patch(augment.photograph(self._rng, patch.image), patch.root, patch.known)
+            return patch
+        return None
+
+    def _learn(self, batch: Batch, share: float) -> tuple[float, Confusion]:
+        images, root, known = (x.to(self.device) for x in (batch.images, batch.root, batch.known))
+        pixels = normalise(images)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            logits = self.network(pixels).float()
+        loss = dice_bce(logits, root, known)
+        if self.settings.replay:
+            loss = loss + self.settings.replay * self._forgotten(pixels, logits, known)
+        if torch.isfinite(loss):
+            (loss * share).backward()
+        mask = (logits.detach() >= 0).cpu().numpy()
+        return float(loss.detach()) * share, Confusion.of(mask, batch.root.numpy() >= 0.5, batch.known.numpy())
+
+    def _forgotten(self, pixels: Tensor, logits: Tensor, known: Tensor) -> Tensor:
+        """How far the network left the starting model where that was sure and nobody corrected it."""
+        with torch.no_grad():
+            before = self._teacher(pixels).float().sigmoid()
+        sure = ((before < CONFIDENT) | (before > 1 - CONFIDENT)) & ~known
+        if not sure.any():
+            return logits.sum() * 0
+        return F.binary_cross_entropy_with_logits(logits[sure], before[sure])
+
+    def _step(self) -> None:
+        self._steps += 1
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.settings.rate * min(1.0, self._steps / self.settings.warmup)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        if torch.isfinite(norm):
+            self._optimizer.step()
+            self.average.update(self.network)
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def _tiles(self, corrections: Corrections) -> list[tuple[Correction, tuple[int, int]]]:
+        tiles = []
+        for correction in corrections.validation:
+            try:
+                known = corrections.truth(correction).known
+            except UNUSABLE as error:
+                corrections.drop(correction, str(error))
+                continue
+            tiles += [(correction, place) for place in _places(known, self.settings.tile)]
+        if len(tiles) > self.settings.tiles:
+            chosen = np.linspace(0, len(tiles) - 1, self.settings.tiles).round().astype(int)
+            tiles = [tiles[i] for i in chosen]
+        return tiles
+
+    @torch.inference_mode()
+    def _measure(self, network: nn.Module, truth: Truth, place: tuple[int, int]) -> tuple[Confusion, float]:
+        window = tuple(slice(start, start + self.settings.tile) for start in place)
+        image, root, known = truth.image[window], truth.root[window], truth.known[window]
+        height, width = known.shape
+        # Towards the right and below, an image smaller than the tile goes on as its mirror image.
+        margins = ((0, -height % TILE_MULTIPLE), (0, -width % TILE_MULTIPLE))
+        padded = np.pad(image, (*margins, (0, 0)), mode="symmetric")
+        logits = network(normalise(torch.from_numpy(padded)[None].to(self.device)))[0, 0, :height, :width].float().cpu()
+        loss = dice_bce(logits[None, None], *(torch.from_numpy(x)[None, None] for x in (root.astype(np.float32), known)))
+        return Confusion.of(logits.numpy() >= 0, root, known), float(loss)
+
+
+def _places(known: np.ndarray, tile: int) -> list[tuple[int, int]]:
+    """Top left corners of the tiles, side by side, that hold annotated pixels; the last ones stay inside the image."""
+    corners = [sorted({min(at, max(0, side - tile)) for at in range(0, side, tile)}) for side in known.shape]
+    return [(y, x) for y in corners[0] for x in corners[1] if known[y : y + tile, x : x + tile].any()]

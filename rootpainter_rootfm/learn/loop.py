@@ -1,0 +1,171 @@
+"""The training loop from random weights: resumable at any step, on CPU, one GPU or several."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
+
+from ..errors import DataError
+from ..files import replacing, write_text
+from ..model.network import MobileSAM, normalise
+from ..progress import CancelToken, Progress, silent
+from . import distributed
+from .batches import Batch, Batches
+from .curves import TrainLog
+from .data import Dataset
+from .losses import dice_bce
+from .plan import TrainPlan
+from .state import LAST, PLATEAU, TrainState, WeightAverage, make_optimizer, newest
+from .validation import ValidationPatches
+
+PLAN = "plan.json"
+SAMPLES = "samples.png"
+BEST = "best.pt"
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often a training writes things down, in steps; how many processes cut patches beside it."""
+
+    checkpoint: int = 50
+    validation: int = 500
+    workers: int = 1
+
+
+def train(
+    datasets: Sequence[Dataset],
+    plan: TrainPlan,
+    folder: Path,
+    device: str | torch.device = "cpu",
+    rhythm: Rhythm = Rhythm(),
+    progress: Progress = silent,
+    cancel: CancelToken | None = None,
+) -> TrainState:
+    """Trains a network, or goes on with the training that `folder` holds.
+
+    The folder receives `last.pt` (to go on from), `plateau.pt` (to prolong from), `best.pt` (the averaged weights
+    that did best on the validation patches), `log.csv`, `curves.png`, `samples.png` and `plan.json`.
+
+    Args:
+        datasets: learnt from are their train items, validated on their val items.
+        plan: what to do; a training that was begun under another plan but for its length is refused.
+        folder: made if absent.
+        device: a torch device; under torchrun every process takes the GPU of its own rank.
+        rhythm: how often to save and to validate.
+        progress: told of every step.
+        cancel: checked between steps; a checkpoint is written before the loop ends.
+
+    Raises:
+        DataError: no images to train on, or the folder holds a training under another plan.
+        Cancelled: `cancel` was called.
+    """
+    group = distributed.join()
+    device = group.device or device
+    _check(datasets, plan, folder, group)
+    state = _begin(plan, folder, device)
+    batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
+    validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
+    log = TrainLog(folder)
+    model: nn.Module = group.wrap(state.network)
+    try:
+        for batch in _loader(batches, state.step, rhythm.workers):
+            loss = _step(model, state, plan, batch)
+            progress(state.step, plan.steps, f"loss {loss:.3f}")
+            if group.leads:
+                log.step(loss)
+                _write_down(state, plan, folder, rhythm, log, validation)
+            if cancel is not None and cancel.cancelled:
+                break
+    finally:
+        if group.leads and state.step:
+            state.save(folder / LAST, plan.steps)
+        group.leave()
+    if cancel is not None:
+        cancel.check()
+    return state
+
+
+def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, group: distributed.Group) -> None:
+    if not any(dataset.split("train").items for dataset in datasets) and plan.drawn < 1:
+        raise DataError("None of the datasets has a train row: there is nothing to learn from.")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = folder / PLAN
+    if kept.is_file():
+        before = TrainPlan.from_json(kept.read_text(encoding="utf-8"))
+        if _but_for_length(before) != _but_for_length(plan):
+            raise DataError(
+                f"{folder} holds a training under another plan ({kept.name}). "
+                "Only --steps and --cooldown may change; choose another folder for a new training."
+            )
+    if group.leads:
+        write_text(kept, plan.to_json())
+
+
+def _but_for_length(plan: TrainPlan) -> tuple[object, ...]:
+    return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown"))
+
+
+def _begin(plan: TrainPlan, folder: Path, device: str | torch.device) -> TrainState:
+    torch.manual_seed(plan.seed)
+    network = MobileSAM().to(device, memory_format=torch.channels_last).train()
+    average = WeightAverage(network, plan.average)
+    state = TrainState(network, average, make_optimizer(network, plan.rate, plan.decay))
+    saved = newest(folder, plan.steps)
+    if saved is not None:
+        state.restore(saved)
+    return state
+
+
+def _loader(batches: Batches, first: int, workers: int) -> Iterator[Batch]:
+    remaining = Subset(batches, range(first, len(batches)))
+    return iter(DataLoader(remaining, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None))
+
+
+def _step(model: nn.Module, state: TrainState, plan: TrainPlan, batch: Batch) -> float:
+    """One optimiser step; returns its loss. A loss that is not finite leaves the weights as they were."""
+    device = next(model.parameters()).device
+    for group in state.optimizer.param_groups:
+        group["lr"] = plan.rate_at(state.step)
+    images, root, known = (tensor.to(device, non_blocking=True) for tensor in (batch.images, batch.root, batch.known))
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        logits: Tensor = model(normalise(images))
+    loss = dice_bce(logits, root, known)
+    state.step += 1
+    if torch.isfinite(loss):
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+        if torch.isfinite(norm):
+            state.optimizer.step()
+            state.average.update(state.network)
+    state.optimizer.zero_grad(set_to_none=True)
+    return float(loss.detach())
+
+
+def _write_down(
+    state: TrainState,
+    plan: TrainPlan,
+    folder: Path,
+    rhythm: Rhythm,
+    log: TrainLog,
+    validation: ValidationPatches | None,
+) -> None:
+    """What the leading process keeps after a step."""
+    if state.step == plan.cooldown_start:
+        state.save(folder / PLATEAU, plan.steps)
+    if state.step % rhythm.checkpoint == 0:
+        state.save(folder / LAST, plan.steps)
+    if validation and (state.step % rhythm.validation == 0 or state.step == plan.steps):
+        started = time.monotonic()
+        report = validation.measure(state.average.network)
+        if report.mean > log.best_dice:
+            with replacing(folder / BEST) as beside:
+                torch.save(state.average.network.state_dict(), beside)
+        with replacing(folder / SAMPLES) as beside:
+            report.sheet.save(beside)
+        log.validation(state.step, plan.rate_at(state.step - 1), report.dice, time.monotonic() - started)

@@ -1,0 +1,89 @@
+"""Patches: what the network sees of an image while it learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+from PIL import Image
+
+from .data import Truth
+
+ROOT_CENTRED = 0.75  # share of patches placed on a root; the others lie anywhere and show mostly background
+DIAGONAL = 1.4143  # a square turned by any angle is cut from one this much wider
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A square cut.
+
+    Attributes:
+        image: S×S×3 uint8.
+        root: S×S float32 in [0, 1]: the share of a pixel that is root.
+        known: S×S bool: where `root` may be believed.
+    """
+
+    image: np.ndarray
+    root: np.ndarray
+    known: np.ndarray
+
+
+def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0.4, 2.5)) -> Patch:
+    """A random patch at a random place, scale, angle and mirror image.
+
+    Beyond its borders an image goes on as its mirror image, with its roots.
+
+    Args:
+        rng: source of chance.
+        truth: the image and what is known of it.
+        size: side S of the patch in pixels.
+        scale: smallest and largest zoom; 2 shows roots twice as wide.
+    """
+    zoom = float(np.exp(rng.uniform(*np.log(scale))))
+    turned = rng.random() < 0.5
+    side = round(size * DIAGONAL) if turned else size
+    reach = max(1, round(side / zoom))
+    top, left = _corner(rng, truth, reach)
+    known = np.ones_like(truth.root) if truth.known is None else truth.known
+    layers = [truth.image, *(layer.view(np.uint8) * np.uint8(255) for layer in (truth.root, known))]
+    squares = [_square(layer, top, left, reach).resize((side, side), Image.Resampling.BILINEAR) for layer in layers]
+    if turned:
+        angle, margin = rng.uniform(0, 360), (side - size) // 2
+        box = (margin, margin, margin + size, margin + size)
+        squares = [square.rotate(angle, Image.Resampling.BILINEAR).crop(box) for square in squares]
+    quarters, mirrored = int(rng.integers(4)), rng.random() < 0.5
+    image, root, known = (_orient(np.asarray(square), quarters, mirrored) for square in squares)
+    return Patch(image, root.astype(np.float32) / 255, known == 255)
+
+
+def _corner(rng: Generator, truth: Truth, reach: int) -> tuple[int, int]:
+    """Top and left of a square of `reach` pixels: around a root or a known pixel, or anywhere."""
+    wanted = truth.root if rng.random() < ROOT_CENTRED else truth.known
+    per_row = None if wanted is None else np.count_nonzero(wanted, axis=1)
+    if per_row is None or not per_row.any():
+        height, width = truth.root.shape
+        centre = rng.uniform(0, height), rng.uniform(0, width)
+    else:
+        row = rng.choice(len(per_row), p=per_row / per_row.sum())
+        centre = row, rng.choice(np.flatnonzero(wanted[row]))
+        centre += rng.uniform(-0.35, 0.35, 2) * reach
+    return round(centre[0] - reach / 2), round(centre[1] - reach / 2)
+
+
+def _square(layer: np.ndarray, top: int, left: int, reach: int) -> Image.Image:
+    height, width = layer.shape[:2]
+    if 0 <= top <= height - reach and 0 <= left <= width - reach:
+        return Image.fromarray(np.ascontiguousarray(layer[top : top + reach, left : left + reach]))
+    return Image.fromarray(layer[np.ix_(_mirrored(top, reach, height), _mirrored(left, reach, width))])
+
+
+def _mirrored(start: int, count: int, limit: int) -> np.ndarray:
+    """Indices of `count` pixels from `start` on along a side of `limit` pixels that repeats as its mirror image."""
+    places = np.arange(start, start + count) % (2 * limit)
+    return np.where(places < limit, places, 2 * limit - 1 - places)
+
+
+def _orient(layer: np.ndarray, quarters: int, mirrored: bool) -> np.ndarray:
+    layer = np.rot90(layer, quarters)
+    return np.ascontiguousarray(layer[:, ::-1] if mirrored else layer)

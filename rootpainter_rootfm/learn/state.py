@@ -1,0 +1,110 @@
+"""What a training carries from step to step, and how it survives being killed."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from ..errors import DataError
+from ..files import replacing
+from ..model.network import MobileSAM
+
+LAST = "last.pt"
+PLATEAU = "plateau.pt"
+
+
+class WeightAverage:
+    """A moving average of a network's weights and normalisation statistics; usually better than the last weights."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Takes in the weights after a step; the first ones count more, so that the start is soon forgotten."""
+        self.updates += 1
+        share = 1 - min(self.decay, self.updates / (self.updates + 10))
+        for mine, theirs in zip(self._tensors(self.network), self._tensors(network), strict=True):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, share)
+            else:
+                mine.copy_(theirs)
+
+    @staticmethod
+    def _tensors(network: nn.Module) -> list[Tensor]:
+        return list(network.state_dict().values())
+
+
+def make_optimizer(network: nn.Module, rate: float, decay: float) -> Optimizer:
+    """AdamW over what learns; norms, biases and other one-dimensional weights are not decayed."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in learning if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in learning if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=rate)
+
+
+@dataclass
+class TrainState:
+    """The network, its average, the optimiser, and how many steps were done."""
+
+    network: MobileSAM
+    average: WeightAverage
+    optimizer: Optimizer
+    step: int = 0
+
+    def save(self, path: Path, steps: int) -> None:
+        """Writes everything needed to go on; `steps` is the length of the schedule it was made under."""
+        with replacing(path) as beside:
+            torch.save(
+                {
+                    "network": self.network.state_dict(),
+                    "average": self.average.network.state_dict(),
+                    "updates": self.average.updates,
+                    "optimizer": self.optimizer.state_dict(),
+                    "step": self.step,
+                    "steps": steps,
+                },
+                beside,
+            )
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Takes over what `save` wrote."""
+        self.network.load_state_dict(saved["network"])
+        self.average.network.load_state_dict(saved["average"])
+        self.average.updates = saved["updates"]
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = saved["step"]
+
+
+def newest(folder: Path, steps: int) -> dict[str, Any] | None:
+    """The checkpoint to go on from under a schedule of `steps`, or None.
+
+    A training whose rate has begun to fall under a shorter schedule is prolonged from before it fell.
+
+    Raises:
+        DataError: a checkpoint is there and cannot be read.
+    """
+    last = _read(folder / LAST)
+    plateau = _read(folder / PLATEAU)
+    if last is not None and plateau is not None and last["steps"] != steps and last["step"] > plateau["step"]:
+        return plateau
+    return last
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, OSError) as error:
+        raise DataError(f"{path} cannot be read ({error}). Remove it to start this training anew.") from error

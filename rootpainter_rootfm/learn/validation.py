@@ -1,0 +1,73 @@
+"""A quick look at how a training is doing: Dice on fixed patches of the validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ..model.network import MobileSAM, normalise
+from . import patches
+from .batches import Batch
+from .data import Dataset, load
+from .metrics import Confusion, pooled
+
+PATCHES = 6  # of every dataset
+SIDE = 448
+SHOWN = 4  # patches of every dataset on the sample sheet
+
+
+@dataclass(frozen=True)
+class Report:
+    """Dice of each dataset's patches by its name, and a picture: patch, truth and prediction side by side."""
+
+    dice: dict[str, float]
+    sheet: Image.Image
+
+    @property
+    def mean(self) -> float:
+        """Mean Dice over the datasets."""
+        return float(np.mean(list(self.dice.values())))
+
+
+class ValidationPatches:
+    """Patches cut once, at their own scale and light, the same in every look."""
+
+    def __init__(self, datasets: Sequence[Dataset]) -> None:
+        self._batches: dict[str, Batch] = {}
+        for dataset in datasets:
+            if dataset.items:
+                rng = np.random.default_rng(0)
+                items = [dataset.items[i] for i in rng.permutation(len(dataset.items))]
+                cuts = [patches.cut(rng, load(items[i % len(items)]), SIDE, (1, 1)) for i in range(PATCHES)]
+                self._batches[dataset.name] = Batch.of(cuts)
+
+    def __bool__(self) -> bool:
+        return bool(self._batches)
+
+    @torch.inference_mode()
+    def measure(self, network: MobileSAM) -> Report:
+        """Runs the network in evaluation mode on every patch and leaves it in the mode it was in."""
+        was_training = network.training
+        network.eval()
+        device = next(network.parameters()).device
+        dice, rows = {}, []
+        for name, batch in self._batches.items():
+            masks = [network(normalise(image[None].to(device)))[0, 0].cpu() >= 0 for image in batch.images]
+            truth = [root[0] >= 0.5 for root in batch.root]
+            dice[name] = pooled(Confusion.of(m.numpy(), t.numpy()) for m, t in zip(masks, truth, strict=True)).dice
+            rows.append(_row(batch, truth, masks))
+        network.train(was_training)
+        return Report(dice, Image.fromarray(np.concatenate(rows)))
+
+
+def _row(batch: Batch, truth: list[torch.Tensor], masks: list[torch.Tensor]) -> np.ndarray:
+    """Half-size pictures in one row: for each shown patch the image, the truth and the prediction."""
+    cells = []
+    for image, root, mask in list(zip(batch.images, truth, masks, strict=True))[:SHOWN]:
+        layers = [image.numpy(), *(np.repeat(np.uint8(m.numpy())[..., None] * 255, 3, 2) for m in (root, mask))]
+        cells += [layer[::2, ::2] for layer in layers]
+    return np.concatenate(cells, axis=1)
