@@ -90,6 +90,15 @@ def page_count(path: str | os.PathLike[str]) -> int:
         return tiff.count_pages(file) if _is_tiff(file) else 1
 
 
+def pixel_count(path: str | os.PathLike[str], *, page: int = 0) -> int:
+    """Height times width as the header has them: what `read` will cost, before it does. Raises ImageError."""
+    with opened(path, ImageError) as file:
+        if _is_tiff(file):
+            return tiff.count_pixels(file, page)
+        image = _pillow_reader(file)(file)
+        return image.width * image.height
+
+
 def _is_tiff(file: BinaryIO) -> bool:
     start = file.read(16)
     file.seek(0)
@@ -100,9 +109,9 @@ def _is_tiff(file: BinaryIO) -> bool:
 
 def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int]:
     """A PNG, JPEG or BMP as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
+    reader = _pillow_reader(file)
     header = file.read(26)
     file.seek(0)
-    reader = next(reader for start, reader in _PILLOW_READERS.items() if header.startswith(start))
     image = reader(file)
     tiff.check_size(image.width, image.height, max_pixels)
     orientation = image.getexif().get(tiff.ORIENTATION_TAG, 1)
@@ -111,6 +120,12 @@ def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int]
         pixels = imagecodecs.png_decode(file.read())
         return pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0], orientation
     return _pixels(image), orientation
+
+
+def _pillow_reader(file: BinaryIO) -> type[ImageFile]:
+    start = file.read(16)
+    file.seek(0)
+    return next(reader for magic, reader in _PILLOW_READERS.items() if start.startswith(magic))
 
 
 def _pixels(image: Image.Image) -> np.ndarray:

@@ -27,6 +27,7 @@ ANNOTATED_SOIL_RGBA = (0, 255, 0, 180)
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _ZIP_START = b"PK\x03\x04"
+_NOTE = "rootfm"
 
 
 class MaskFormat(Enum):
@@ -42,22 +43,40 @@ class MaskFormat(Enum):
         return ".npz" if self is MaskFormat.NPZ else ".png"
 
 
-def write(mask: np.ndarray, path: str | os.PathLike[str], fmt: MaskFormat = MaskFormat.ROOTPAINTER) -> None:
+def write(
+    mask: np.ndarray,
+    path: str | os.PathLike[str],
+    fmt: MaskFormat = MaskFormat.ROOTPAINTER,
+    note: str = "",
+) -> None:
     """Writes an H×W bool mask, True where root.
 
     RootPainter: RGBA [0, 255, 255, 178] for root, else 0. RhizoVision: grey, root 0 and background 255.
-    npz: one bool array named `seg`. Raises MaskError when the file cannot be written or `mask` is not H×W bool.
+    npz: one bool array named `seg`. A `note` (ASCII) is kept inside the file, where other programs pass over it: a
+    PNG's text `rootfm`, an npz's array `rootfm`. Raises MaskError when the file cannot be written or `mask` is not
+    H×W bool.
     """
     mask = _plane(mask, path)
+    text = f"{_NOTE}\0{note}".encode("ascii") if note else b""
     with _writing(path) as beside:
         match fmt:
             case MaskFormat.ROOTPAINTER:
-                png.write(beside, *mask.shape, 4, lambda rows: _painted(mask[rows], ROOT_RGBA))
+                png.write(beside, *mask.shape, 4, lambda rows: _painted(mask[rows], ROOT_RGBA), text)
             case MaskFormat.RHIZOVISION:
-                png.write(beside, *mask.shape, 1, lambda rows: np.where(mask[rows], np.uint8(0), np.uint8(255)))
+                png.write(beside, *mask.shape, 1, lambda rows: np.where(mask[rows], np.uint8(0), np.uint8(255)), text)
             case MaskFormat.NPZ:
                 with open(beside, "wb") as file:
-                    np.savez_compressed(file, seg=mask)
+                    np.savez_compressed(file, seg=mask, **{_NOTE: np.array(note)} if note else {})
+
+
+def read_note(path: str | os.PathLike[str]) -> str:
+    """The note that `write` put into a mask file, or an empty text; raises MaskError as `read` does."""
+    with opened(path, MaskError) as file:
+        if file.read(4) == _ZIP_START:
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return str(arrays[_NOTE]) if _NOTE in arrays else ""
+        return str(_png(file).info.get(_NOTE, ""))
 
 
 def read(path: str | os.PathLike[str], *, light_root: bool = False) -> np.ndarray:

@@ -16,14 +16,19 @@ _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}
 _FILTER_UP = 2
 
 
-def write(path: Path, height: int, width: int, channels: int, band: Callable[[slice], np.ndarray]) -> None:
+def write(
+    path: Path, height: int, width: int, channels: int, band: Callable[[slice], np.ndarray], text: bytes = b""
+) -> None:
     """Writes grey (1 channel), RGB (3) or RGBA (4) pixels to `path`, which is not replaced in one step.
 
     `band(rows)` gives rows `rows.start` to `rows.stop` as H×W or H×W×channels uint8; it is asked from the top down.
+    `text` is the content of a tEXt chunk, its keyword and a zero byte first; without it there is none.
     """
     with open(path, "wb") as file:
         file.write(b"\x89PNG\r\n\x1a\n")
         _chunk(file, b"IHDR", struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPES[channels], 0, 0, 0))
+        if text:
+            _chunk(file, b"tEXt", text)
         squeeze = zlib.compressobj(6)
         above = np.zeros((1, width * channels), np.uint8)
         for place in bands(height, width * channels):

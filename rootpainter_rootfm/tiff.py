@@ -22,6 +22,13 @@ def count_pages(file: BinaryIO) -> int:
         return len(tiff.pages)
 
 
+def count_pixels(file: BinaryIO, index: int) -> int:
+    """Height times width of page `index` (from 0) of an open TIFF."""
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages[index].aspage()
+        return page.imagelength * page.imagewidth
+
+
 def read_page(file: BinaryIO, index: int, max_pixels: int) -> tuple[np.ndarray, int]:
     """Page `index` (from 0) of an open TIFF and its EXIF orientation (1 to 8).
 
