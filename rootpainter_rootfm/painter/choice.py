@@ -1,0 +1,94 @@
+"""Which model makes the masks: a library model, or in an open project its newest or an older checkpoint."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from PyQt5 import QtWidgets
+
+from ..errors import ModelError
+from .jobs import JobModel
+from .preferences import NEWEST
+from .session import Session
+
+_SHOWN = 8
+_LIBRARY, _CHECKPOINT = "library:", "checkpoint:"
+
+
+def checkpoints(model_folder: Path) -> list[Path]:
+    """A project's checkpoints, the newest first; none where the folder is not there.
+
+    The newest is the last by name, as for RootPainter itself.
+    """
+    try:
+        found = [path for path in model_folder.iterdir() if path.suffix in (".pth", ".pkl") and path.name[0] != "."]
+    except OSError:
+        return []
+    return sorted(found, reverse=True)
+
+
+def checkpoint_title(path: Path) -> str:
+    """A checkpoint as a user knows it: its number and when it was made."""
+    number, _, made = path.stem.partition("_")
+    when = time.strftime(", %d %b %Y %H:%M", time.localtime(int(made))) if made.isdigit() else ""
+    kind = " (U-Net)" if path.suffix == ".pkl" else ""
+    return f"{number}{when}{kind}"
+
+
+def project_folder(window: QtWidgets.QMainWindow) -> Path | None:
+    """The folder of the open project."""
+    place = getattr(window, "proj_location", None)
+    return None if place is None else Path(place)
+
+
+def project_choice(session: Session, window: QtWidgets.QMainWindow) -> str:
+    """What was chosen for the open project."""
+    project = project_folder(window)
+    return session.preferences.project_model(project) if project else NEWEST
+
+
+def library_choice(name: str) -> str:
+    """The choice of a library model, as it is kept for a project."""
+    return _LIBRARY + name
+
+
+def checkpoint_choice(path: Path) -> str:
+    """The choice of one checkpoint, as it is kept for a project."""
+    return _CHECKPOINT + path.name
+
+
+def model_choices(session: Session, window: QtWidgets.QMainWindow) -> list[tuple[str, JobModel]]:
+    """What a folder can be segmented with: titles and models, the project's own first."""
+    models = []
+    for path in window_checkpoints(window)[:_SHOWN]:
+        title = f"This project, {checkpoint_title(path)}"
+        models.append((title, JobModel(title, file=path)))
+    return models + [(card.title, JobModel(card.title, card=card)) for card in session.cards]
+
+
+def chosen_model(session: Session, window: QtWidgets.QMainWindow) -> JobModel | None:
+    """The model that is chosen in the menu, None while the library is being read or when it is gone."""
+    found = window_checkpoints(window)
+    if project_folder(window) is not None:
+        choice = project_choice(session, window)
+        if choice.startswith(_LIBRARY):
+            return _library_model(session, choice.removeprefix(_LIBRARY))
+        named = [path for path in found if checkpoint_choice(path) == choice]
+        for path in (named or found)[:1]:
+            return JobModel(f"This project, {checkpoint_title(path)}", file=path)
+    return _library_model(session, None)
+
+
+def window_checkpoints(window: QtWidgets.QMainWindow) -> list[Path]:
+    """The checkpoints of the open project."""
+    folder = getattr(window, "model_dir", None)
+    return checkpoints(Path(folder)) if folder is not None else []
+
+
+def _library_model(session: Session, name: str | None) -> JobModel | None:
+    try:
+        card = session.card(name)
+    except ModelError:
+        return None
+    return JobModel(card.title, card=card)

@@ -1,0 +1,189 @@
+"""What training does, for the person who waits for it: how good, better than before, how much longer, stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyqtgraph
+from PyQt5 import QtCore, QtWidgets
+
+from . import exchange
+from .exchange import TrainingState
+from .session import Session
+from .workers import Poll
+
+_LOOK_EVERY = 1.0
+_LINE, _BEST = "#2f7fd0", "#2e9e4f"
+
+
+class FineTunePanel(QtWidgets.QDockWidget):
+    """A dock beside the image that reads the state of training of this project."""
+
+    better_model = QtCore.pyqtSignal(str)
+    """The name of a checkpoint that was just saved."""
+    segment_again = QtCore.pyqtSignal()
+
+    def __init__(self, session: Session, window: Any) -> None:
+        super().__init__("Training", window)
+        self.setObjectName("rootfm_training")
+        self.setCursor(QtCore.Qt.ArrowCursor)
+        self._session = session
+        self._window = window
+        self._state: TrainingState | None = None
+        self._seen = False
+        self.headline = _label("<b>Not trained yet</b>")
+        self.sentence = _label("Correct a few images, then start: the model learns from what you paint.")
+        self.best = QtWidgets.QLabel("–")
+        self.last = QtWidgets.QLabel("–")
+        self.saved = QtWidgets.QLabel("–")
+        self.patience = QtWidgets.QProgressBar()
+        self.patience.setTextVisible(True)
+        self.patience.setFormat("–")
+        self._make_plot()
+        self._make_buttons(window)
+        self._lay_out()
+        self._poll = Poll(lambda: exchange.read_training(Path(window.log_dir)), _LOOK_EVERY, self)
+        self._poll.seen.connect(self._see)
+        self._poll.start()
+
+    def _make_plot(self) -> None:
+        self.plot = pyqtgraph.PlotWidget(background=None)
+        self.plot.setMinimumHeight(150)
+        self.plot.setMouseEnabled(False, False)
+        self.plot.setMenuEnabled(False)
+        self.plot.hideButtons()
+        self.plot.setFocusPolicy(QtCore.Qt.NoFocus)
+        self.plot.showGrid(y=True, alpha=0.25)
+        ink = self.palette().color(self.foregroundRole())
+        for side, text in (("left", "Dice"), ("bottom", "minutes")):
+            axis = self.plot.getAxis(side)
+            axis.setPen(ink)
+            axis.setTextPen(ink)
+            axis.setLabel(text)
+            axis.enableAutoSIPrefix(False)
+        self.plot.setYRange(0, 1)
+        dots = {"symbol": "o", "symbolSize": 5, "symbolBrush": _LINE, "symbolPen": None}
+        self._dice = self.plot.plot(pen=pyqtgraph.mkPen(_LINE, width=1), **dots)
+        self._best = self.plot.plot(pen=pyqtgraph.mkPen(_BEST, width=2))
+        self.plot.setToolTip("Agreement with your validation annotations: 1 is perfect. Green: the best so far.")
+
+    def _make_buttons(self, window: Any) -> None:
+        self.start_button = QtWidgets.QPushButton("Start training")
+        self.start_button.clicked.connect(lambda: window.start_training())
+        self.stop_button = QtWidgets.QPushButton("Stop")
+        self.stop_button.clicked.connect(lambda: window.stop_training())
+        self.again_button = QtWidgets.QPushButton("Segment images again")
+        self.again_button.setToolTip("New masks from the newest model for all images without annotation")
+        self.again_button.clicked.connect(self.segment_again)
+        for button in (self.start_button, self.stop_button, self.again_button):
+            button.setFocusPolicy(QtCore.Qt.NoFocus)
+
+    def _lay_out(self) -> None:
+        facts = QtWidgets.QFormLayout()
+        facts.setLabelAlignment(QtCore.Qt.AlignLeft)
+        facts.addRow("Best so far:", self.best)
+        facts.addRow("Last check:", self.last)
+        facts.addRow("Newest model:", self.saved)
+        facts.addRow("Patience:", self.patience)
+        row = QtWidgets.QHBoxLayout()
+        row.addWidget(self.start_button)
+        row.addWidget(self.stop_button)
+        inner = QtWidgets.QWidget()
+        layout = QtWidgets.QVBoxLayout(inner)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.sentence)
+        layout.addWidget(self.plot, stretch=1)
+        layout.addLayout(facts)
+        layout.addLayout(row)
+        layout.addWidget(self.again_button)
+        self.setWidget(inner)
+        self.setMinimumWidth(290)
+        self._show(None)
+
+    def _see(self, state: TrainingState | None) -> None:
+        if state == self._state and self._seen:
+            return
+        before, self._state = self._state, state
+        if self._seen and state is not None and state.saved and state.saved != (before.saved if before else None):
+            self.better_model.emit(state.saved)
+        self._seen = True
+        self._show(state)
+
+    def _show(self, state: TrainingState | None) -> None:
+        running = state is not None and state.state == "running"
+        self.start_button.setEnabled(not running)
+        self.stop_button.setEnabled(running)
+        self.again_button.setEnabled(state is not None and bool(state.saved))
+        if state is None:
+            return
+        self.headline.setText(f"<b>{headline(state)}</b>")
+        self.sentence.setText(sentence(state))
+        self.best.setText(_dice(state.best_dice))
+        self.last.setText(_dice(state.history[-1].get("dice")) if state.history else "–")
+        self.saved.setText(state.saved.partition("_")[0] if state.saved else "as it began")
+        self.patience.setMaximum(max(1, state.patience))
+        self.patience.setValue(max(0, state.patience - state.without_progress))
+        left = max(0, state.patience - state.without_progress)
+        self.patience.setFormat(f"{left} more {'check' if left == 1 else 'checks'}" if running else "–")
+        self._draw(state)
+
+    def _draw(self, state: TrainingState) -> None:
+        times = [_minutes(step.get("time"), state.started) for step in state.history]
+        dice = [_value(step.get("dice")) for step in state.history]
+        best = [_value(step.get("best")) for step in state.history]
+        self._dice.setData(times, dice)
+        self._best.setData(times, best)
+        known = [value for value in dice + best if value == value]
+        if known:
+            self.plot.setYRange(max(0.0, min(known) - 0.05), min(1.0, max(known) + 0.05))
+
+
+def headline(state: TrainingState) -> str:
+    """The state of training in a few words."""
+    return {
+        "running": "Training",
+        "stopped": "Training stopped",
+        "finished": "Training finished",
+        "failed": "Training could not go on",
+    }.get(state.state, state.state)
+
+
+def sentence(state: TrainingState) -> str:
+    """What the state means, for somebody who has never trained a network."""
+    if state.state == "failed":
+        return state.message or "The cause was not named. Look into the trainer's window: Models → Trainer…."
+    if state.state == "running":
+        if not state.history:
+            return state.message or "The first check of the model comes after some seconds of learning."
+        if state.without_progress == 0:
+            return "The last check was the best so far. Go on correcting: new annotations are used at once."
+        return (
+            f"No gain in the last {_count(state.without_progress)}. It ends by itself after "
+            f"{_count(state.patience)} without a gain; new annotations help more than waiting."
+        )
+    if state.saved:
+        return "A better model was saved and makes the masks from now on. Old masks stay until you make them again."
+    return state.message or "No better model was found. Annotate more images where the mask is wrong, then start again."
+
+
+def _count(checks: int) -> str:
+    return "check" if checks == 1 else f"{checks} checks"
+
+
+def _minutes(moment: Any, started: float | None) -> float:
+    return max(0.0, (_value(moment) - (started or 0.0)) / 60)
+
+
+def _value(number: Any) -> float:
+    return float(number) if isinstance(number, int | float) else float("nan")
+
+
+def _dice(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, int | float) and value == value else "–"
+
+
+def _label(text: str) -> QtWidgets.QLabel:
+    label = QtWidgets.QLabel(text)
+    label.setWordWrap(True)
+    return label

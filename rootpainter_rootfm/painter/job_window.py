@@ -1,0 +1,183 @@
+"""A folder job as the user sees it: a bar, the time left, the image being looked at, what failed and why."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from PyQt5 import QtCore, QtGui, QtWidgets
+
+from .jobs import Job
+from .session import Session
+from .trainer_life import Life
+from .trainer_status import show_trainer
+from .workers import Task
+
+_SHEET_WIDTH = 900
+
+
+class JobWindow(QtWidgets.QDialog):
+    """Follows one job; closing it leaves the job alone, the menu Models opens it again."""
+
+    def __init__(self, session: Session, job: Job, parent: QtWidgets.QWidget) -> None:
+        super().__init__(parent)
+        self._session = session
+        self.job = job
+        self.setWindowTitle(f"Segmenting {job.order.images.name}")
+        self.setCursor(QtCore.Qt.ArrowCursor)
+        self.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+        self.headline = QtWidgets.QLabel()
+        self.headline.setWordWrap(True)
+        self.bar = QtWidgets.QProgressBar()
+        self.current = QtWidgets.QLabel()
+        self.current.setWordWrap(True)
+        self.current.linkActivated.connect(lambda _: show_trainer(session, self))
+        self._make_failures()
+        self._make_buttons()
+        self._lay_out()
+        job.changed.connect(self._show)
+        session.trainer_changed.connect(self._show)
+        self._show()
+
+    def _make_failures(self) -> None:
+        self.failures = QtWidgets.QTreeWidget()
+        self.failures.setHeaderLabels(["Failed image", "Cause"])
+        self.failures.setRootIsDecorated(False)
+        self.failures.setWordWrap(True)
+        self.failures.setColumnWidth(0, 180)
+        self.failures.setVisible(False)
+
+    def _make_buttons(self) -> None:
+        self.cancel_button = QtWidgets.QPushButton("Cancel")
+        self.cancel_button.clicked.connect(self.job.cancel)
+        self.open_button = QtWidgets.QPushButton("Open folder")
+        self.open_button.clicked.connect(lambda: open_folder(self.job.order.output))
+        self.sheet_button = QtWidgets.QPushButton("Look at the masks")
+        self.sheet_button.clicked.connect(self._show_sheet)
+        self.close_button = QtWidgets.QPushButton("Close")
+        self.close_button.setDefault(True)
+        self.close_button.clicked.connect(self.close)
+
+    def _lay_out(self) -> None:
+        row = QtWidgets.QHBoxLayout()
+        row.addWidget(self.open_button)
+        row.addWidget(self.sheet_button)
+        row.addStretch()
+        row.addWidget(self.cancel_button)
+        row.addWidget(self.close_button)
+        layout = QtWidgets.QVBoxLayout(self)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.current)
+        layout.addWidget(self.failures, stretch=1)
+        layout.addStretch()
+        layout.addLayout(row)
+        self.resize(560, 190)
+
+    def _show(self) -> None:
+        state = self.job.state
+        self.headline.setText(f"<b>{headline(self.job)}</b>")
+        self.bar.setMaximum(max(1, state.total))
+        self.bar.setValue(state.done)
+        if state.state == "queued" and state.done == 0:
+            self.bar.setMaximum(0)  # a moving bar: something is going on, how long it takes is not known
+        self.current.setText(self._second_line())
+        self._show_failures()
+        self.cancel_button.setEnabled(not state.ended)
+        self.open_button.setEnabled(state.done > 0 or state.ended)
+        self.sheet_button.setEnabled(bool(state.preview))
+
+    def _second_line(self) -> str:
+        state = self.job.state
+        trainer = self._session.trainer
+        if not state.ended and trainer.life is Life.SILENT and not trainer.starting:
+            return "No trainer answers, so nothing happens. <a href='trainer'>Start one…</a>"
+        if state.state == "running" and state.current:
+            return f"Looking at {state.current}"
+        if state.ended and not state.message:
+            return f"The masks are in {self.job.order.output}"
+        return state.message
+
+    def _show_failures(self) -> None:
+        failed = self.job.state.failed
+        if self.failures.topLevelItemCount() == len(failed):
+            return
+        self.failures.clear()
+        self.failures.addTopLevelItems([QtWidgets.QTreeWidgetItem([name, cause]) for name, cause in failed])
+        if failed and not self.failures.isVisibleTo(self):
+            self.failures.setVisible(True)
+            self.resize(self.width(), max(self.height(), 340))
+
+    def _show_sheet(self) -> None:
+        preview = self.job.state.preview
+        if preview:
+            show_sheet(self.job.order.output / preview, f"Masks of {self.job.order.images.name}", self)
+
+
+def headline(job: Job) -> str:
+    """How far a job is, in one line."""
+    state = job.state
+    failed = f", {len(state.failed)} failed" if state.failed else ""
+    made = state.done - len(state.failed)
+    if state.state == "queued":
+        return f"{state.total} images for {job.model.title}"
+    if state.state == "running":
+        left = f" · {time_left(state.seconds_left)} left" if state.seconds_left is not None else ""
+        return f"{state.done} of {state.total} images{failed}{left}"
+    if state.state == "done":
+        return f"Done: {made} of {state.total} images have a mask{failed}"
+    if state.state == "cancelled":
+        return f"Cancelled after {state.done} of {state.total} images; their masks are kept"
+    return f"Stopped after {state.done} of {state.total} images"
+
+
+def time_left(seconds: float) -> str:
+    """A rough duration, as rough as the estimate is."""
+    if seconds < 60:
+        return f"{max(1, math.ceil(seconds / 5)) * 5} seconds"
+    minutes = math.ceil(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} {'minute' if minutes == 1 else 'minutes'}"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def open_folder(folder: Path) -> None:
+    """Shows a folder in the file manager."""
+    QtGui.QDesktopServices.openUrl(QtCore.QUrl.fromLocalFile(str(folder)))
+
+
+def show_sheet(path: Path, title: str, parent: QtWidgets.QWidget) -> QtWidgets.QDialog:
+    """A picture in a window that scrolls; it is read in a thread."""
+    window = QtWidgets.QDialog(parent)
+    window.setWindowTitle(title)
+    window.setCursor(QtCore.Qt.ArrowCursor)
+    window.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+    picture = QtWidgets.QLabel("Reading the picture…")
+    picture.setAlignment(QtCore.Qt.AlignCenter)
+    area = QtWidgets.QScrollArea()
+    area.setWidget(picture)
+    area.setWidgetResizable(True)
+    layout = QtWidgets.QVBoxLayout(window)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(area)
+    window.resize(_SHEET_WIDTH + 40, 640)
+    window.show()
+
+    def have(image: QtGui.QImage) -> None:
+        if image.isNull():
+            picture.setText(f"{path} cannot be read.")
+            return
+        picture.setPixmap(QtGui.QPixmap.fromImage(image))
+
+    task = Task(lambda cancel, progress: _scaled(path))
+    task.done.connect(have)
+    window.destroyed.connect(lambda: task.done.disconnect())
+    task.start()
+    return window
+
+
+def _scaled(path: Path) -> QtGui.QImage:
+    image = QtGui.QImage(str(path))
+    if image.width() > _SHEET_WIDTH:
+        image = image.scaledToWidth(_SHEET_WIDTH, QtCore.Qt.SmoothTransformation)
+    return image

@@ -1,0 +1,122 @@
+"""Opens RootPainter with its plugins: the command `rootfm painter`, also installed as `rootpainter-rootfm`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+from PyQt5 import QtCore, QtWidgets
+
+from ..cli.painter import add_options
+from ..errors import HostError
+from . import sync_folder
+from .host import Host, find_host
+from .plugin import RootFMPlugin
+from .plugins import Plugins
+
+
+class Launcher:
+    """RootPainter's windows, one after the other: closing a project opens the start window anew.
+
+    Attributes:
+        window: the window that is open now.
+    """
+
+    def __init__(self, host: Host, plugins: Plugins, folder: Path) -> None:
+        self.window: QtWidgets.QMainWindow | None = None
+        self._host = host
+        self._plugins = plugins
+        self._folder = folder
+
+    def open(self, project: Path | None = None) -> QtWidgets.QMainWindow:
+        """Builds and shows a window, on a project file if one is given."""
+        with _command_line(project):
+            window = self._host.window_class(self._folder)
+        self.window = window
+        _show_own_errors()
+        window.closed.connect(self._reopen)
+        window.show()
+        self._plugins.show_faults(window)
+        return window
+
+    def _reopen(self) -> None:
+        # The user may have chosen another sync folder in the window that was just closed.
+        self._folder = Path(getattr(self.window, "sync_dir", self._folder))
+        self.open()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `rootpainter-rootfm`; returns the exit code of the program."""
+    parser = argparse.ArgumentParser(prog="rootpainter-rootfm", description="RootPainter with Root Foundation Models.")
+    add_options(parser)
+    return run(parser.parse_args(arguments))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs RootPainter until its last window is closed.
+
+    Args:
+        options: with ``sync_dir``, ``rootpainter``, ``no_trainer`` and ``project`` as `cli.painter` defines them.
+    """
+    app = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["RootPainter"])
+    try:
+        host = find_host(options.rootpainter)
+        folder = sync_folder.settle(options.sync_dir)
+    except HostError as error:
+        QtWidgets.QMessageBox.critical(None, "RootPainter", str(error))
+        raise
+    if folder is None:
+        return 0
+    if not options.no_trainer:
+        # RootPainter 0.3.1 would start what this names, a second trainer for the same folder.
+        os.environ.pop("ROOTPAINTER_TRAINER", None)
+    plugins = Plugins(host)
+    for plugin in plugins.loaded:
+        if isinstance(plugin, RootFMPlugin):
+            plugin.starts_trainer = not options.no_trainer
+    launcher = Launcher(host, plugins, folder)
+    launcher.open(options.project)
+    app.aboutToQuit.connect(lambda: plugins.tell("shut_down"))
+    return int(app.exec_())
+
+
+@contextmanager
+def _command_line(project: Path | None) -> Iterator[None]:
+    # RootPainter's window reads sys.argv itself and takes its first word for a project file.
+    before = sys.argv
+    sys.argv = [before[0], *([str(project)] if project else [])]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _show_own_errors() -> None:
+    """RootPainter writes an error to a file; one that comes from this package is shown to the user as well."""
+    writes_file = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        writes_file(kind, error, trace)
+        own = str(Path(__file__).parents[1])
+        if trace is not None and any(frame.startswith(own) for frame in _files(trace)):
+            QtCore.QTimer.singleShot(0, lambda: _show(error))
+
+    sys.excepthook = hook
+
+
+def _files(trace: TracebackType | None) -> Iterator[str]:
+    while trace is not None:
+        yield trace.tb_frame.f_code.co_filename
+        trace = trace.tb_next
+
+
+def _show(error: BaseException) -> None:
+    parent = QtWidgets.QApplication.activeWindow()
+    box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Warning, "Root Foundation Model", str(error), parent=parent)
+    box.setInformativeText("RootPainter works on. The details are in client_exceptions.txt in the sync folder.")
+    box.open()

@@ -1,0 +1,208 @@
+"""The menu "Models": which model makes the masks, what is known about it, and what can be done with it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from PyQt5 import QtCore, QtWidgets
+
+from ..errors import ModelError
+from . import choice
+from .help_window import show_help
+from .library_process import LibraryProcess
+from .model_details import ModelDetails
+from .preferences import NEWEST
+from .segment_dialog import show_job, show_segment_dialog
+from .session import Session, show_failure
+from .settings_dialog import edit_settings
+from .trainer_status import show_trainer
+
+TITLE = "Models"
+_OLDER_SHOWN = 6
+_STATE_NAMES = {
+    "queued": "waiting",
+    "running": "running",
+    "done": "done",
+    "cancelled": "cancelled",
+    "failed": "stopped",
+}
+
+
+class ModelsMenu(QtCore.QObject):
+    """One menu in one window, built anew whenever the library, the choice or the jobs change.
+
+    Args:
+        session: the shared state.
+        window: RootPainter's window.
+        in_project: whether a project is open in it.
+    """
+
+    def __init__(self, session: Session, window: QtWidgets.QMainWindow, in_project: bool) -> None:
+        super().__init__(window)
+        self._session = session
+        self._window = window
+        self._in_project = in_project
+        self.menu = QtWidgets.QMenu(TITLE, window)
+        self.menu.setToolTipsVisible(True)
+        self._jobs = QtWidgets.QMenu("Segmentation jobs", self.menu)
+        self._busy: LibraryProcess | None = None
+        insert_after(window.menuBar(), "Network", self.menu)
+        for changed in (session.cards_changed, session.jobs_changed, session.choice_changed, self.menu.aboutToShow):
+            changed.connect(self._build)
+        self._build()
+
+    def _build(self) -> None:
+        self.menu.clear()
+        group = QtWidgets.QActionGroup(self.menu)
+        if self._in_project:
+            self.menu.addSection("This project")
+            self._add_checkpoints(group)
+        self.menu.addSection("Library")
+        self._add_library(group)
+        self.menu.addSeparator()
+        self._add("Segment folder with this model…", lambda: show_segment_dialog(self._session, self._window))
+        self._add_jobs()
+        self.menu.addSeparator()
+        self._add("Details of this model…", self._show_details)
+        self._add("Verify this model", self._verify)
+        self._add("Import model file…", self._import)
+        self.menu.addSeparator()
+        self._add("Settings…", lambda: edit_settings(self._session, self._window))
+        self._add("Trainer…", lambda: show_trainer(self._session, self._window))
+        self._add("Help", lambda: show_help(self._window))
+
+    def _add_checkpoints(self, group: QtWidgets.QActionGroup) -> None:
+        chosen = choice.project_choice(self._session, self._window)
+        found = choice.window_checkpoints(self._window)
+        newest = f" ({choice.checkpoint_title(found[0])})" if found else ""
+        self._add_radio(group, f"Newest of this project{newest}", NEWEST, chosen)
+        for path in found[1 : _OLDER_SHOWN + 1]:
+            self._add_radio(group, choice.checkpoint_title(path), choice.checkpoint_choice(path), chosen)
+
+    def _add_library(self, group: QtWidgets.QActionGroup) -> None:
+        if not self._session.cards:
+            self.menu.addAction("Reading the library…").setEnabled(False)
+        if self._in_project:
+            chosen = choice.project_choice(self._session, self._window)
+        else:
+            chosen = choice.library_choice(self._session.preferences.model)
+        for card in self._session.cards:
+            action = self._add_radio(group, card.title, choice.library_choice(card.name), chosen)
+            action.setToolTip(f"{card.size_bytes / 1e6:.0f} MB, {card.licence}")
+
+    def _add_radio(self, group: QtWidgets.QActionGroup, text: str, value: str, chosen: str) -> QtWidgets.QAction:
+        action = self.menu.addAction(text)
+        action.setCheckable(True)
+        action.setChecked(value == chosen)
+        action.setActionGroup(group)
+        action.triggered.connect(lambda: self._choose(value))
+        return action
+
+    def _choose(self, value: str) -> None:
+        project = choice.project_folder(self._window) if self._in_project else None
+        if project is not None:
+            self._session.preferences.set_project_model(project, value)
+        else:
+            self._session.preferences.model = value.partition(":")[2]
+        self._session.choice_changed.emit()
+
+    def _add(self, text: str, act: object) -> None:
+        action = self.menu.addAction(text)
+        action.triggered.connect(lambda: act())
+
+    def _add_jobs(self) -> None:
+        self._jobs.clear()
+        for job in reversed(self._session.jobs):
+            state = _STATE_NAMES.get(job.state.state, job.state.state)
+            action = self._jobs.addAction(f"{job.order.images.name}: {state}, {job.state.done} of {job.state.total}")
+            action.triggered.connect(partial(self._open_job, job))
+        self._jobs.setEnabled(bool(self._session.jobs))
+        self.menu.addMenu(self._jobs)
+
+    def _open_job(self, job: object, _checked: bool = False) -> None:
+        show_job(self._session, job, self._window)
+
+    def _show_details(self) -> None:
+        model = choice.chosen_model(self._session, self._window)
+        if model is None:
+            self._no_model()
+        elif model.card is not None:
+            ModelDetails(model.card, self._window).show()
+        else:
+            self._show_checkpoint(model.file)
+
+    def _show_checkpoint(self, path: Path) -> None:
+        number = path.stem.partition("_")[0]
+        text = f"Checkpoint {choice.checkpoint_title(path)} of this project."
+        box = QtWidgets.QMessageBox(
+            QtWidgets.QMessageBox.Information, f"Checkpoint {number}", text, parent=self._window
+        )
+        box.setInformativeText(
+            f"{path}\n{path.stat().st_size / 1e6:.1f} MB\n\nIt was saved because it did better on this project's "
+            "validation annotations than the one before; the first is what the project began with."
+        )
+        box.open()
+
+    def _verify(self) -> None:
+        model = choice.chosen_model(self._session, self._window)
+        if model is None or model.card is None:
+            self._no_model() if model is None else self._no_checksum()
+            return
+        title = model.card.title
+        self._run("verify", model.card.name, said=f"The file of '{title}' is complete and unchanged.")
+
+    def _import(self) -> None:
+        path, _ = QtWidgets.QFileDialog.getOpenFileName(
+            self._window, "Import a model file", "", "Model files (*.pth *.safetensors)"
+        )
+        if path:
+            self._run("add", path, said="The model was added to the library. Choose it in the menu Models.")
+
+    def _run(self, verb: str, argument: str, said: str) -> None:
+        self._window.statusBar().showMessage("Working on the model file…")
+        process = self._busy = LibraryProcess(verb, argument)
+        process.done.connect(lambda result: self._ended(said))
+        process.failed.connect(lambda error: self._failed(error))
+        process.start()
+
+    def _ended(self, said: str) -> None:
+        self._window.statusBar().showMessage(said, 10_000)
+        self._session.read_library()
+
+    def _failed(self, error: Exception) -> None:
+        self._window.statusBar().clearMessage()
+        show_failure(self._window, "This model cannot be used", str(error))
+
+    def _no_model(self) -> None:
+        try:
+            self._session.card()
+        except ModelError as error:
+            show_failure(self._window, "There is no such model", str(error))
+
+    def _no_checksum(self) -> None:
+        text = "A project's own checkpoint has no published checksum. The trainer checks the file when it reads it."
+        show_failure(self._window, "Nothing to compare with", text)
+
+
+def insert_after(bar: QtWidgets.QMenuBar, title: str, menu: QtWidgets.QMenu) -> None:
+    """Puts a menu behind the one with that title, or at the end where there is none."""
+    actions = bar.actions()
+    places = [index for index, action in enumerate(actions) if plain(action.text()) == title]
+    if places and places[0] + 1 < len(actions):
+        bar.insertMenu(actions[places[0] + 1], menu)
+    else:
+        bar.addMenu(menu)
+
+
+def find_menu(window: QtWidgets.QMainWindow, title: str) -> QtWidgets.QMenu | None:
+    """The menu of RootPainter's menu bar with that title."""
+    for action in window.menuBar().actions():
+        if plain(action.text()) == title:
+            return action.menu()
+    return None
+
+
+def plain(text: str) -> str:
+    """A menu's text without the mark of its key."""
+    return text.replace("&", "")

@@ -1,0 +1,133 @@
+"""What an open project has beyond RootPainter's own: entries in its menus, and the parts behind them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PyQt5 import QtCore, QtWidgets
+
+from ..images import is_image_name
+from .exchange import CONFIDENCE
+from .fine_tune import FineTunePanel
+from .image_list import ImageList
+from .models_menu import find_menu
+from .project_view import ProjectView
+from .requests import ask_again
+from .session import Session
+from .waiting import MaskWait
+from .workers import Task
+
+
+class Project(QtCore.QObject):
+    """The parts of one project window.
+
+    Attributes:
+        view: mask, opacity and doubt.
+        images: the list of images by doubt.
+        training: the panel of training.
+    """
+
+    def __init__(self, session: Session, window: Any, fallback: QtWidgets.QMenu) -> None:
+        super().__init__(window)
+        self._session = session
+        self._window = window
+        self.view = ProjectView(session, window)
+        self.images = self._dock(ImageList(session, window))
+        self.training = self._dock(FineTunePanel(session, window))
+        self._wait = MaskWait(session, window)
+        self.training.better_model.connect(self._better)
+        self.training.segment_again.connect(self.segment_all_again)
+        session.training_asked.connect(lambda asked: asked is window and self.training.show())
+        self._fill_network(find_menu(window, "Network") or fallback)
+        self._fill_view(find_menu(window, "View") or fallback)
+
+    def segment_again(self) -> None:
+        """A new mask for the image on the screen."""
+        name = os.path.basename(self._window.image_path)
+        self._renew([name], "this image")
+
+    def segment_all_again(self) -> None:
+        """New masks for every image that the user has not annotated; the annotated ones keep theirs."""
+        window = self._window
+        names, folders = list(window.image_fnames), (window.train_annot_dir, window.val_annot_dir)
+        task = Task(lambda cancel, progress: without_annotation(names, tuple(map(Path, folders))))
+        task.done.connect(lambda found: self._renew(found, _images(len(found))))
+        task.start()
+
+    def _dock(self, dock: QtWidgets.QDockWidget) -> Any:
+        self._window.addDockWidget(QtCore.Qt.RightDockWidgetArea, dock)
+        dock.hide()
+        return dock
+
+    def _fill_network(self, menu: QtWidgets.QMenu) -> None:
+        menu.addSeparator()
+        self._add(menu, "Segment this image again", self.segment_again, "R", "A new mask for this image")
+        text = "Segment images without annotation again"
+        self._add(menu, text, self.segment_all_again, "", "New masks from the newest model")
+        panel = self.training.toggleViewAction()
+        panel.setText("Training progress")
+        menu.addAction(panel)
+
+    def _fill_view(self, menu: QtWidgets.QMenu) -> None:
+        menu.addSeparator()
+        self._add(menu, "Toggle model's doubt", self.view.doubt.click, "V", "Orange where the model is unsure")
+        menu.addAction(self.images.toggleViewAction())
+
+    def _add(self, menu: QtWidgets.QMenu, text: str, act: Callable[[], Any], key: str, tip: str) -> None:
+        action = QtWidgets.QAction(text, self._window)
+        if key:
+            action.setShortcut(key)
+        action.setStatusTip(tip)
+        action.triggered.connect(lambda: act())
+        menu.addAction(action)
+
+    def _renew(self, names: list[str], what: str) -> None:
+        if not names:
+            self._window.statusBar().showMessage("Every image of this project is annotated; their masks stay.", 6000)
+            return
+        if self._session.trainer.alive or self._session.trainer.starting:
+            ask_again(self._session, self._window, names)
+        else:
+            self._ask_unmodified_trainer(names)
+        self._window.statusBar().showMessage(f"Asked for a new mask of {what}.", 6000)
+
+    def _ask_unmodified_trainer(self, names: list[str]) -> None:
+        """RootPainter's own trainer skips images that have a mask, so the old ones must go first."""
+        folder = Path(self._window.seg_dir)
+        task = Task(lambda cancel, progress: remove_masks(folder, names))
+
+        def asked() -> None:
+            self._window.update_seg()
+            self._window.segment_image(names)
+
+        task.done.connect(lambda _: asked())
+        task.start()
+
+    def _better(self, name: str) -> None:
+        number = name.partition("_")[0]
+        self._window.statusBar().showMessage(f"A better model was saved ({number}).", 10_000)
+        self.segment_again()
+
+
+def without_annotation(names: list[str], folders: tuple[Path, ...]) -> list[str]:
+    """Those of the images that have no annotation in any of the folders."""
+    annotated = set()
+    for folder in folders:
+        if folder.is_dir():
+            annotated |= {Path(file).stem for file in os.listdir(folder) if is_image_name(file)}
+    return [name for name in names if Path(name).stem not in annotated]
+
+
+def remove_masks(folder: Path, names: list[str]) -> None:
+    """Removes the masks of these images and what is known of the model's confidence in them."""
+    for name in names:
+        stem = Path(name).stem
+        for path in (folder / f"{stem}.png", folder / CONFIDENCE / f"{stem}.png", folder / CONFIDENCE / f"{stem}.json"):
+            path.unlink(missing_ok=True)
+
+
+def _images(count: int) -> str:
+    return "one image" if count == 1 else f"{count} images"

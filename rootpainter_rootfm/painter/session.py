@@ -1,0 +1,110 @@
+"""What all windows of one program share: sync folder, preferences, trainer, the library's cards and the jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PyQt5 import QtCore, QtWidgets
+
+from ..errors import ModelError
+from ..model.card import ModelCard
+from ..model.library import Library
+from . import exchange
+from .library_process import LibraryProcess
+from .preferences import Preferences
+from .trainer_control import TrainerControl
+from .workers import Task
+
+
+class Session(QtCore.QObject):
+    """Shared state of the windows.
+
+    Attributes:
+        folder: the sync folder.
+        preferences: what the user chose.
+        trainer: the trainer of the sync folder.
+        cards: the library's models, empty until they are read.
+        jobs: the folder jobs of this session, newest last.
+    """
+
+    cards_changed = QtCore.pyqtSignal()
+    jobs_changed = QtCore.pyqtSignal()
+    choice_changed = QtCore.pyqtSignal()
+    trainer_changed = QtCore.pyqtSignal()
+    training_asked = QtCore.pyqtSignal(object)
+    """The window in whose project training was started."""
+
+    def __init__(self, folder: Path, starts_trainer: bool) -> None:
+        super().__init__()
+        self.folder = folder
+        self.preferences = Preferences()
+        self.cards: list[ModelCard] = []
+        self.jobs: list[Any] = []
+        self._starts_trainer = starts_trainer
+        self.trainer = self._control()
+        self.read_library()
+
+    def work_in(self, folder: Path) -> None:
+        """Moves to another sync folder; the trainer of the old one ends, if it is ours."""
+        if folder == self.folder:
+            return
+        self.trainer.shut_down()
+        self.folder = folder
+        self.trainer = self._control()
+        self.trainer_changed.emit()
+
+    def read_library(self) -> None:
+        """Reads the library's cards in a thread."""
+        task = Task(lambda cancel, progress: Library().cards())
+        task.done.connect(self._have_cards)
+        task.failed.connect(lambda error: show_failure(None, "The model library cannot be read", str(error)))
+        task.start()
+
+    def card(self, name: str | None = None) -> ModelCard:
+        """The library model of that name, or the chosen one; raises `ModelError` when the library has none."""
+        wanted = name or self.preferences.model
+        for card in self.cards:
+            if card.name == wanted:
+                return card
+        known = ", ".join(card.name for card in self.cards) or "none"
+        raise ModelError(f"The model '{wanted}' is not in the library. Choose one in the menu Models: {known}.")
+
+    def prepared(self, card: ModelCard) -> Path:
+        """Where the sync folder keeps a library model for its trainers."""
+        return self.folder / exchange.MODELS / f"{card.sha256}.pth"
+
+    def prepare(self, card: ModelCard, then: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
+        """Puts a library model into the sync folder if it is not there, then calls `then` with its path."""
+        target = self.prepared(card)
+        process = LibraryProcess("prepare", card.name, str(target))
+        process.done.connect(lambda path: then(Path(path)))
+        process.failed.connect(failed)
+        task = Task(lambda cancel, progress: target.is_file())
+        task.done.connect(lambda there: then(target) if there else process.start())
+        task.start()
+
+    def shut_down(self) -> None:
+        """Ends what the session runs."""
+        self.trainer.shut_down()
+
+    def _control(self) -> TrainerControl:
+        control = TrainerControl(self.folder, self._starts_trainer, self)
+        control.changed.connect(self.trainer_changed)
+        control.trouble.connect(lambda title, text: show_failure(None, title, text))
+        return control
+
+    def _have_cards(self, cards: list[ModelCard]) -> None:
+        self.cards = cards
+        self.cards_changed.emit()
+
+
+def show_failure(parent: QtWidgets.QWidget | None, title: str, text: str) -> QtWidgets.QMessageBox:
+    """A dialog with a cause and the next step; it does not hold up the program."""
+    over = parent or QtWidgets.QApplication.activeWindow()
+    box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Warning, "RootPainter", title, parent=over)
+    box.setInformativeText(text)
+    box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+    box.open()
+    return box

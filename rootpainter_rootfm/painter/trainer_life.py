@@ -1,0 +1,41 @@
+"""Whether a trainer answers, judged by its heartbeat alone; no Qt in here."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from .exchange import SILENT_AFTER, Heartbeat
+
+
+class Life(Enum):
+    """What the heartbeat says."""
+
+    UNKNOWN = "not judged yet"
+    ALIVE = "the beat changes"
+    SILENT = "no beat"
+
+
+class Judge:
+    """Compares each look at the heartbeat with the ones before.
+
+    Two machines share the file and their clocks differ, so only a beat that changes while we watch counts as life.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[str, int], int] | None = None
+        self._since: float | None = None
+        self._moved = False
+
+    def see(self, beat: Heartbeat | None, now: float) -> Life:
+        """One look; `now` is a clock of this machine that never goes back, in seconds."""
+        if beat is None or beat.stopped:
+            self._last, self._since, self._moved = None, None, False
+            return Life.SILENT
+        seen = (beat.identity, beat.beat)
+        if seen != self._last:
+            self._moved = self._last is not None
+            self._last, self._since = seen, now
+        waited = now - (self._since if self._since is not None else now)
+        if self._moved:
+            return Life.ALIVE if waited < SILENT_AFTER else Life.SILENT
+        return Life.UNKNOWN if waited < SILENT_AFTER else Life.SILENT

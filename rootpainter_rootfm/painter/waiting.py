@@ -1,0 +1,98 @@
+"""When the mask of the image on the screen does not come: why, and what to do, instead of "Loading" for ever."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from PyQt5 import QtCore
+
+from .session import Session, show_failure
+from .trainer_life import Life
+from .workers import Poll
+
+_LOOK_EVERY = 2.0
+_PATIENCE = 8.0
+"""Seconds until a word is said: a mask usually takes less."""
+_OLD_TRAINER_PATIENCE = 45.0
+
+
+class MaskWait(QtCore.QObject):
+    """Watches one project window; says the same thing once."""
+
+    def __init__(self, session: Session, window: Any) -> None:
+        super().__init__(window)
+        self._session = session
+        self._window = window
+        self._waiting_for = ""
+        self._since = 0.0
+        self._asked_anew = False
+        self._said: set[str] = set()
+        self._was_alive = session.trainer.alive
+        self._poll = Poll(self._look, _LOOK_EVERY, self)
+        self._poll.seen.connect(self._see)
+        self._poll.start()
+        session.trainer_changed.connect(self._trainer_changed)
+
+    def _look(self) -> tuple[str, bool, bool]:
+        """In a thread: which mask, whether it is there, whether a request for masks still waits to be taken."""
+        path = str(self._window.seg_path)
+        try:
+            waiting = any(name.startswith("segment_") for name in os.listdir(self._session.folder / "instructions"))
+        except OSError:
+            waiting = True
+        return path, os.path.isfile(path), waiting
+
+    def _see(self, found: tuple[str, bool, bool]) -> None:
+        path, there, untaken = found
+        if there or path != self._waiting_for:
+            self._waiting_for, self._since = path, time.monotonic()
+            if there:
+                return
+        waited = time.monotonic() - self._since
+        if waited >= _PATIENCE:
+            self._explain(waited, untaken)
+
+    def _explain(self, waited: float, untaken: bool) -> None:
+        trainer = self._session.trainer
+        bar = self._window.statusBar()
+        name = Path(self._window.image_path).name
+        if trainer.starting:
+            bar.showMessage("The trainer is starting; the first mask takes up to a minute.", 3000)
+        elif trainer.alive:
+            busy = trainer.heartbeat.state if trainer.heartbeat else "idle"
+            doing = {"training": "trains", "segmenting": "segments other images"}.get(busy, "has not sent it yet")
+            bar.showMessage(f"Waiting for the mask of {name}: the trainer {doing}. ({waited:.0f} s)", 3000)
+        elif trainer.life is Life.SILENT:
+            self._explain_silence(waited, untaken)
+
+    def _explain_silence(self, waited: float, untaken: bool) -> None:
+        folder = self._session.folder
+        if untaken:
+            self._say(
+                "No trainer answers",
+                f"The request for a mask lies in {folder / 'instructions'} and nobody takes it.\n\n"
+                "Start a trainer: Models → Trainer…, or on the machine that shares this folder: "
+                f"rootfm trainer --syncdir {folder}",
+            )
+        elif waited > _OLD_TRAINER_PATIENCE:
+            self._say(
+                "A trainer without this plugin answers",
+                "It took the request for a mask but has made none; RootPainter's own trainer may still be busy, or be "
+                "too old to read foundation models.\n\nOn its machine run: pip install rootpainter-rootfm, then "
+                f"rootfm trainer --syncdir {folder}",
+            )
+
+    def _say(self, title: str, text: str) -> None:
+        if title not in self._said:
+            self._said.add(title)
+            show_failure(self._window, title, text)
+
+    def _trainer_changed(self) -> None:
+        """A trainer that has just come may have thrown away what was asked before, as RootPainter's own does."""
+        came = self._session.trainer.alive and not self._was_alive
+        self._was_alive = self._session.trainer.alive
+        if came and not os.path.isfile(self._window.seg_path):
+            self._window.segment_image([os.path.basename(self._window.image_path)])
