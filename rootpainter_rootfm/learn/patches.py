@@ -11,6 +11,7 @@ from PIL import Image
 from .data import Truth
 
 ROOT_CENTRED = 0.75  # share of patches placed on a root; the others lie anywhere and show mostly background
+BLACK_BEYOND = 0.4  # share of patches for which the image ends in black at its borders
 DIAGONAL = 1.4143  # a square turned by any angle is cut from one this much wider
 
 
@@ -32,7 +33,8 @@ class Patch:
 def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0.4, 2.5)) -> Patch:
     """A random patch at a random place, scale, angle and mirror image.
 
-    Beyond its borders an image goes on as its mirror image, with its roots.
+    Beyond its borders an image goes on as its mirror image, with its roots, or it is black: an unmodified
+    RootPainter trainer pads small images with black.
 
     Args:
         rng: source of chance.
@@ -46,8 +48,13 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
     reach = max(1, round(side / zoom))
     top, left = _corner(rng, truth, reach)
     known = np.ones_like(truth.root) if truth.known is None else truth.known
-    layers = [truth.image, *(layer.view(np.uint8) * np.uint8(255) for layer in (truth.root, known))]
-    squares = [_square(layer, top, left, reach).resize((side, side), Image.Resampling.BILINEAR) for layer in layers]
+    black = rng.random() < BLACK_BEYOND
+    root, known = (layer.view(np.uint8) * np.uint8(255) for layer in (truth.root, known))
+    layers = ((truth.image, 0), (root, 0), (known, 255))  # with what lies beyond: black, no root, and known
+    squares = [
+        _square(layer, top, left, reach, fill if black else None).resize((side, side), Image.Resampling.BILINEAR)
+        for layer, fill in layers
+    ]
     if turned:
         angle, margin = rng.uniform(0, 360), (side - size) // 2
         box = (margin, margin, margin + size, margin + size)
@@ -71,11 +78,17 @@ def _corner(rng: Generator, truth: Truth, reach: int) -> tuple[int, int]:
     return round(centre[0] - reach / 2), round(centre[1] - reach / 2)
 
 
-def _square(layer: np.ndarray, top: int, left: int, reach: int) -> Image.Image:
+def _square(layer: np.ndarray, top: int, left: int, reach: int, fill: int | None) -> Image.Image:
+    """A square of a layer; beyond the borders it holds `fill`, or the mirror image where `fill` is None."""
     height, width = layer.shape[:2]
     if 0 <= top <= height - reach and 0 <= left <= width - reach:
         return Image.fromarray(np.ascontiguousarray(layer[top : top + reach, left : left + reach]))
-    return Image.fromarray(layer[np.ix_(_mirrored(top, reach, height), _mirrored(left, reach, width))])
+    if fill is None:
+        return Image.fromarray(layer[np.ix_(_mirrored(top, reach, height), _mirrored(left, reach, width))])
+    square = np.full((reach, reach, *layer.shape[2:]), fill, np.uint8)
+    inside = layer[max(0, top) : max(0, top + reach), max(0, left) : max(0, left + reach)]
+    square[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
+    return Image.fromarray(square)
 
 
 def _mirrored(start: int, count: int, limit: int) -> np.ndarray:

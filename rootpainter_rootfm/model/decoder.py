@@ -124,16 +124,22 @@ class RandomPlaces(nn.Module):
         """1×(height·width)×256.
 
         A tile of another size than 1024 pixels gets the places of the centre of a 1024-pixel tile, so that one cell
-        is always the same distance from the next; SAM itself knows only the one size.
+        is always the same distance from the next; SAM itself knows only the one size. While training, a smaller tile
+        lies anywhere in that tile instead, so that all places are learnt from small patches.
         """
         frequencies = self.positional_encoding_gaussian_matrix
         ys, xs = (
-            (torch.arange(side, device=frequencies.device, dtype=torch.float32) + 0.5 - side / 2) / (TRAINED_GRID / 2)
+            (torch.arange(side, device=frequencies.device, dtype=torch.float32) + 0.5 - side / 2 + self._shift(side))
+            / (TRAINED_GRID / 2)
             for side in (height, width)
         )
         grid = torch.stack(torch.meshgrid(xs, ys, indexing="xy"), dim=-1).flatten(0, 1)
         angles = 2 * math.pi * (grid @ frequencies.float())
         return torch.cat([angles.sin(), angles.cos()], dim=-1)[None]
+
+    def _shift(self, side: int) -> float:
+        room = max(0, TRAINED_GRID - side) / 2
+        return (2 * float(torch.rand(())) - 1) * room if self.training else 0.0
 
 
 class PromptEncoder(nn.Module):
