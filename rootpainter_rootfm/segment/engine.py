@@ -94,8 +94,8 @@ class Segmenter:
 
     @property
     def models(self) -> list[dict[str, Any]]:
-        """Name, title, sha256 and whether it was trained, for every model."""
-        names = ("name", "title", "sha256", "trained")
+        """Name, title, sha256, licence and whether it was trained, for every model."""
+        names = ("name", "title", "sha256", "licence", "trained")
         return [{name: getattr(card, name) for name in names} for card in self.cards]
 
     @property

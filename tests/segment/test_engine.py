@@ -18,7 +18,7 @@ def cpu(**values):
     return SegmentSettings(device="cpu", **values)
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(
     sizes,
     sizes,
@@ -35,7 +35,7 @@ def test_a_constant_logit_stays_constant(height, width, tile, overlap, logit, sc
     np.testing.assert_allclose(found.probability, expected, atol=STEP)
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(max_examples=60)
 @given(
     sizes,
     sizes,

@@ -1,0 +1,151 @@
+"""One image of a folder: read, segmented, written; whatever goes wrong with it becomes a row of the report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from .. import images, masks
+from ..errors import Cancelled, ImageError, RootFMError
+from ..files import write_text
+from ..progress import CancelToken, Progress
+from . import overlay, provenance
+from .engine import Segmentation
+from .report import ImageResult, Measures, Status
+
+if TYPE_CHECKING:
+    from .folder import FolderJob
+
+_log = logging.getLogger(__name__)
+_BYTES_PER_PIXEL = 6  # three of the photograph, two of the probability, one of the mask
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class About:
+    """What is kept of a photograph until its mask is written."""
+
+    source: provenance.Source
+    remark: str
+    small: np.ndarray | None
+    """Its thumbnail, where the sheet shows this image."""
+    seconds: float
+    """Spent on it so far."""
+
+
+class Making:
+    """The steps of one run of a `FolderJob`; `load` and `save` may run in threads."""
+
+    def __init__(self, job: FolderJob) -> None:
+        self.job = job
+        self._how = job.how
+        self._shown = set(overlay.chosen(len(job.images)) if job.preview else ())
+        self._entries: dict[int, overlay.Entry] = {}
+
+    def cost(self, index: int) -> int:
+        """Bytes that image `index` takes from reading to written; 0 where that cannot be told."""
+        try:
+            return images.pixel_count(self.job.images[index], page=self.job.page) * _BYTES_PER_PIXEL
+        except ImageError:
+            return 0
+
+    def load(self, index: int) -> tuple[np.ndarray, About] | ImageResult:
+        """The photograph, H×W×3 uint8, or its result when there is nothing to do or it cannot be read."""
+        return self._guarded(index, lambda: self._load(index))
+
+    def segment(
+        self, index: int, pixels: np.ndarray, cancel: CancelToken, tiles: Progress
+    ) -> tuple[Segmentation, float] | ImageResult:
+        """The segmentation and the seconds it took, or the result when it failed."""
+        started = time.perf_counter()
+
+        def work() -> tuple[Segmentation, float]:
+            return self.job.segmenter.segment(pixels, cancel, tiles), time.perf_counter() - started
+
+        return self._guarded(index, work)
+
+    def save(self, index: int, about: About, found: Segmentation, seconds: float) -> ImageResult:
+        """Writes the mask, after everything that belongs beside it: a mask that is there is a finished one."""
+        return self._guarded(index, lambda: self._save(index, about, found, about.seconds + seconds))
+
+    def write_sheet(self) -> None:
+        """Writes the sheet of overlays; raises MaskError when it cannot."""
+        title = f"{len(self._entries)} of {len(self.job.images)} images in {self.job.images[0].parent.name}, "
+        title += "roots painted by " + " + ".join(card.title for card in self.job.segmenter.cards)
+        overlay.write_sheet([self._entries[index] for index in sorted(self._entries)], title, self.job.preview)
+
+    def _load(self, index: int) -> tuple[np.ndarray, About] | ImageResult:
+        job, path, started = self.job, self.job.images[index], time.perf_counter()
+        finished = None
+        if not job.overwrite:
+            finished = provenance.finished(job.target(path), path, self._how, job.extras(path))
+        if finished and index not in self._shown:
+            return self._skipped(path, finished[1])
+        pixels = images.read(path, page=job.page, stretch=job.stretch, max_pixels=job.max_pixels)
+        small = overlay.thumbnail(pixels) if index in self._shown else None
+        if finished:
+            self._show(index, small, *finished)
+            return self._skipped(path, finished[1])
+        pages = images.page_count(path)
+        remark = f"only page {job.page} of its {pages} pages was segmented" if pages > 1 else ""
+        source = provenance.Source.of(path)
+        return pixels, About(source, remark, small, time.perf_counter() - started)
+
+    def _save(self, index: int, about: About, found: Segmentation, seconds: float) -> ImageResult:
+        job, path, started = self.job, self.job.images[index], time.perf_counter()
+        measures = Measures.of(found)
+        extras = job.extras(path)
+        for extra in extras:
+            extra.parent.mkdir(exist_ok=True)
+            self._write_extra(extra, found, measures)
+        names = sorted({extra.parent.name for extra in extras})
+        note = provenance.Provenance(self._how, about.source, names, measures, provenance.digest(found.mask))
+        masks.write(found.mask, job.target(path), job.mask_format, note.to_text())
+        if about.small is not None:
+            self._show(index, about.small, found.mask, measures)
+        seconds += time.perf_counter() - started
+        return ImageResult(path, Status.MADE, about.remark, seconds, measures)
+
+    def _write_extra(self, path: Path, found: Segmentation, measures: Measures) -> None:
+        if path.suffix == ".tif":
+            masks.write_probability(found.probability, path)
+        elif path.suffix == ".png":
+            masks.write_probability_preview(found.probability, path)
+        else:
+            segmenter = self.job.segmenter
+            about = {"model": "+".join(card.sha256 for card in segmenter.cards), "threshold": segmenter.threshold}
+            write_text(path, json.dumps(about | asdict(measures)))
+
+    def _show(self, index: int, small: np.ndarray, mask: np.ndarray, measures: Measures) -> None:
+        remark = f"{measures.coverage:.1%} root"
+        name = self.job.images[index].name
+        self._entries[index] = overlay.Entry(name, remark, small, overlay.painted(small, mask))
+
+    def _skipped(self, path: Path, measures: Measures) -> ImageResult:
+        return ImageResult(path, Status.SKIPPED, "made before with the same model and settings", None, measures)
+
+    def _guarded(self, index: int, work: Callable[[], T]) -> T | ImageResult:
+        path = self.job.images[index]
+        try:
+            return work()
+        except Cancelled:
+            raise
+        except (RootFMError, OSError) as error:
+            cause = str(error)
+        except MemoryError:
+            cause = "There was not enough memory for it."
+        # The others must go on whatever it was; the log has where it came from.
+        except Exception as error:
+            _log.exception("%s failed", path)
+            cause = f"Unexpected {type(error).__name__}: {error}"
+        if index in self._shown:
+            self._entries[index] = overlay.Entry(path.name, cause)
+        return ImageResult(path, Status.FAILED, cause)

@@ -1,0 +1,50 @@
+"""What a run was made with: enough to make it again, and to say so in a paper."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import __version__
+from ..files import write_text
+from .report import Status
+
+if TYPE_CHECKING:
+    from .folder import FolderJob
+
+_PACKAGES: Final = ("torch", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
+
+
+def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> None:
+    """Writes the manifest of one run, finished or stopped, as JSON in one step.
+
+    Args:
+        path: where to.
+        job: the run; its report says how far it came.
+        started: with time zone.
+        ended: with time zone.
+    """
+    segmenter = job.segmenter
+    manifest: dict[str, Any] = {
+        "rootfm": __version__,
+        "started": started.isoformat(timespec="seconds"),
+        "ended": ended.isoformat(timespec="seconds"),
+        "images": {
+            "folders": sorted({str(image.parent) for image in job.images}),
+            **{status.value: len(job.report.having(status)) for status in Status},
+        },
+        "models": segmenter.models,
+        "settings": segmenter.settings.to_dict(),
+        "masks_are_decided_by": job.how,
+        "device": segmenter.device,
+        "versions": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+    }
+    write_text(path, json.dumps(manifest, indent=2) + "\n")

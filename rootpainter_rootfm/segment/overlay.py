@@ -1,0 +1,123 @@
+"""Photographs with their masks laid over them, as small pictures and together on one sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ..files import replacing
+
+THUMBNAIL: Final = 320
+"""Longest side in pixels of a picture on a sheet."""
+
+ROOT_COLOUR: Final = (255, 0, 200)  # seen in no photograph of soil, paper, plates or leaves
+_OPACITY: Final = 0.85
+_COLUMNS: Final = 3
+_MARGIN: Final = 14
+_CAPTION: Final = 24
+_BACKGROUND: Final = (32, 32, 32)
+_INK: Final = (235, 235, 235)
+_ALARM: Final = (255, 150, 120)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image's place on a sheet."""
+
+    name: str
+    remark: str
+    """Stands beside the name, such as the share of root."""
+    photograph: np.ndarray | None = None
+    """h×w×3 uint8 of at most `THUMBNAIL` pixels a side; None where the image could not be read."""
+    overlay: np.ndarray | None = None
+    """The same with its roots painted; None where there is no mask."""
+
+
+def thumbnail(image: np.ndarray, longest: int = THUMBNAIL) -> np.ndarray:
+    """H×W×3 uint8 made no larger than `longest` pixels a side."""
+    height, width = _small(*image.shape[:2], longest)
+    # Every n-th pixel first: a whole copy of a large scan would cost more memory than segmenting it.
+    step = max(1, min(image.shape[0] // height, image.shape[1] // width) // 4)
+    coarse = Image.fromarray(np.ascontiguousarray(image[::step, ::step]))
+    return np.asarray(coarse.resize((width, height), Image.Resampling.BOX))
+
+
+def painted(photograph: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """An h×w×3 uint8 photograph with the roots of its H×W mask, which may be larger, painted over it.
+
+    A pixel is painted when any root lies in it: a root far thinner than a pixel of the small picture is still seen.
+    """
+    height, width = photograph.shape[:2]
+    rows = np.arange(height) * mask.shape[0] // height
+    columns = np.arange(width) * mask.shape[1] // width
+    root = np.logical_or.reduceat(np.logical_or.reduceat(mask, rows, axis=0), columns, axis=1)
+    result = photograph.copy()
+    result[root] = (photograph[root] * (1 - _OPACITY) + np.array(ROOT_COLOUR) * _OPACITY).astype(np.uint8)
+    return result
+
+
+def chosen(count: int, most: int = 60) -> list[int]:
+    """Which of `count` images a sheet shows: all, or `most` of them spread evenly from the first to the last."""
+    return sorted({round(i) for i in np.linspace(0, count - 1, min(count, most))})
+
+
+def write_sheet(entries: Sequence[Entry], title: str, path: Path) -> None:
+    """Writes a JPEG that shows every entry's photograph beside its overlay, in one step."""
+    columns = min(_COLUMNS, len(entries))
+    wide, high = 2 * THUMBNAIL + 4 + _MARGIN, THUMBNAIL + _CAPTION + _MARGIN
+    rows = math.ceil(len(entries) / columns)
+    sheet = Image.new("RGB", (columns * wide + _MARGIN, rows * high + _CAPTION + 2 * _MARGIN), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(16)
+    draw.text((_MARGIN, _MARGIN), title, _INK, font)
+    for index, entry in enumerate(entries):
+        left, top = _MARGIN + index % columns * wide, _CAPTION + 2 * _MARGIN + index // columns * high
+        _place(sheet, draw, font, entry, left, top)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as beside:
+        sheet.save(beside, quality=90)
+
+
+def _place(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, entry: Entry, left: int, top: int
+) -> None:
+    bad = entry.overlay is None
+    room = 2 * THUMBNAIL - draw.textlength(f"  {entry.remark}", font) if not bad else 2 * THUMBNAIL
+    name = _shortened(entry.name, room, draw, font)
+    draw.text((left, top), name if bad else f"{name}  {entry.remark}", _ALARM if bad else _INK, font)
+    if bad:
+        remark = _wrapped(entry.remark, 2 * THUMBNAIL, draw, font)
+        draw.multiline_text((left, top + _CAPTION + 4), remark, _INK, font)
+    for place, picture in enumerate((entry.photograph, entry.overlay)):
+        if picture is not None and not bad:
+            sheet.paste(Image.fromarray(picture), (left + place * (THUMBNAIL + 4), top + _CAPTION))
+
+
+def _small(height: int, width: int, longest: int) -> tuple[int, int]:
+    factor = min(1.0, longest / max(height, width))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _shortened(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
+    """A name cut in its middle, since the ends of names tell images apart."""
+    keep = len(text)
+    short = text
+    while draw.textlength(short, font) > room and keep > 4:
+        keep -= 1
+        short = f"{text[: keep // 2]}…{text[-(keep - keep // 2) :]}"
+    return short
+
+
+def _wrapped(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
+    lines = [""]
+    for character in text:
+        if draw.textlength(lines[-1] + character, font) > room:
+            lines.append("")
+        lines[-1] += character
+    return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""What a mask was made from and how, kept inside the mask's own file.
+
+There it outlives an interrupted run, a deleted report and a moved folder. A mask that a person has corrected or
+replaced no longer agrees with its note, so a second run neither takes it for finished nor overwrites it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__, files, images, masks
+from ..bands import bands
+from ..errors import ImageError, MaskError
+from .report import Measures
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image file, known again by its content even when it was copied to another place."""
+
+    name: str
+    bytes: int
+    modified: int
+    """Nanoseconds, as the file system has it."""
+    sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> Source:
+        """Reads the whole file once."""
+        about = path.stat()
+        return cls(path.name, about.st_size, about.st_mtime_ns, files.sha256(path))
+
+    def is_still(self, path: Path) -> bool:
+        """Whether the file holds what it held; reads it only when its time has changed."""
+        about = path.stat()
+        if about.st_size != self.bytes:
+            return False
+        return about.st_mtime_ns == self.modified or files.sha256(path) == self.sha256
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The note in a mask."""
+
+    how: dict[str, Any]
+    """The segmenter's signature and how image and mask were read and written, as JSON types."""
+    source: Source
+    extras: list[str]
+    """What was written beside the mask in the same run, such as `probability`."""
+    measures: Measures
+    mask: str
+    """`digest` of the mask."""
+
+    def to_text(self) -> str:
+        """The note as ASCII."""
+        return json.dumps({"rootfm": __version__, **asdict(self)})
+
+    @classmethod
+    def from_text(cls, text: str) -> Provenance | None:
+        """The note that `to_text` gave, or None for any other text."""
+        try:
+            values = json.loads(text)
+            values.pop("rootfm")
+            source, measures = Source(**values.pop("source")), Measures(**values.pop("measures"))
+            return cls(source=source, measures=measures, **values)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+
+
+def digest(mask: np.ndarray) -> str:
+    """SHA-256 of an H×W bool mask's size and pixels."""
+    hashed = hashlib.sha256("×".join(map(str, mask.shape)).encode())
+    for rows in bands(*mask.shape):
+        hashed.update(np.packbits(mask[rows], axis=1))
+    return hashed.hexdigest()
+
+
+def finished(
+    target: Path, source: Path, how: dict[str, Any], extras: Sequence[Path]
+) -> tuple[np.ndarray, Measures] | None:
+    """The mask at `target` with its measures when there is nothing left to do for it, else None.
+
+    Args:
+        target: where the mask of `source` belongs.
+        source: the image.
+        how: as in `Provenance`, for the mask that is wanted.
+        extras: files that are wanted beside it; their folders' names stand in the note.
+
+    Raises:
+        MaskError: what is there was made or changed by somebody else, so it must not be replaced unasked.
+    """
+    if not target.exists():
+        return None
+    try:
+        mask, note = masks.read(target), Provenance.from_text(masks.read_note(target))
+    except MaskError:
+        if _is_something_else(target):
+            raise _not_ours(target) from None
+        return None  # damaged or cut short, so there is nothing to lose
+    if note is None or note.mask != digest(mask):
+        raise _not_ours(target)
+    complete = {extra.parent.name for extra in extras} <= set(note.extras) and all(extra.exists() for extra in extras)
+    return (mask, note.measures) if complete and note.how == how and note.source.is_still(source) else None
+
+
+def _not_ours(target: Path) -> MaskError:
+    return MaskError(
+        f"{target} was there already and was not made by rootfm, or was changed since. It was kept; "
+        "move it away, or ask for overwriting, to have a new mask."
+    )
+
+
+def _is_something_else(path: Path) -> bool:
+    """Whether a file that is no mask is whole in another way: a photograph or an archive of something else."""
+    try:
+        images.read(path)
+    except ImageError:
+        return zipfile.is_zipfile(path)
+    return True

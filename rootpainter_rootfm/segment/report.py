@@ -1,0 +1,117 @@
+"""What became of every image of a folder, and how sure the network was of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ..bands import bands
+from ..files import write_text
+from .engine import Segmentation
+
+UNCERTAIN: Final = (0.2, 0.8)
+"""Root probabilities between which a pixel counts as uncertain."""
+
+_COLUMNS: Final = (
+    "image",
+    "status",
+    "cause",
+    "seconds",
+    "root_pixels",
+    "coverage",
+    "mean_confidence",
+    "uncertain",
+)
+
+
+class Status(StrEnum):
+    """What became of one image."""
+
+    MADE = "made"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    NOT_REACHED = "not reached"
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What can be said of a segmentation without knowing the truth."""
+
+    root_pixels: int
+    """Pixels of the mask that are root."""
+    coverage: float
+    """Share of the image's pixels that are root, 0..1."""
+    mean_confidence: float
+    """Mean over all pixels of the probability of what the pixel was more likely taken for, 0.5..1."""
+    uncertain: float
+    """Share of the pixels whose root probability lies between 0.2 and 0.8."""
+
+    @classmethod
+    def of(cls, found: Segmentation) -> Measures:
+        """Measures one segmentation, band by band."""
+        confidence, uncertain = 0.0, 0
+        for rows in bands(*found.mask.shape):
+            probability = found.probability16[rows].astype(np.float32)
+            confidence += float(np.maximum(probability, 1 - probability).sum(dtype=np.float64))
+            uncertain += int(((probability > UNCERTAIN[0]) & (probability < UNCERTAIN[1])).sum())
+        root, pixels = int(np.count_nonzero(found.mask)), found.mask.size
+        return cls(root, root / pixels, confidence / pixels, uncertain / pixels)
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """One image's row of the report."""
+
+    image: Path
+    status: Status
+    cause: str = ""
+    """Why it failed or was skipped, or what should be known of a mask that was made."""
+    seconds: float | None = None
+    """Time from opening the image to the finished mask, without waiting."""
+    measures: Measures | None = None
+
+
+class FolderReport:
+    """The results of a folder in the order of its images; those not yet known are `not reached`."""
+
+    def __init__(self, images: Sequence[Path]) -> None:
+        self.results = [ImageResult(image, Status.NOT_REACHED) for image in images]
+
+    def having(self, status: Status) -> list[ImageResult]:
+        """The results of one status."""
+        return [result for result in self.results if result.status is status]
+
+    @property
+    def failed(self) -> list[ImageResult]:
+        """The images that have no mask, each with its cause."""
+        return self.having(Status.FAILED)
+
+    @property
+    def reached(self) -> int:
+        """Images whose result is known, failures included."""
+        return sum(result.status is not Status.NOT_REACHED for result in self.results)
+
+    def write_csv(self, path: Path) -> None:
+        """Writes one row an image, in one step."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        rows.writerows(_row(result) for result in self.results)
+        write_text(path, text.getvalue())
+
+
+def _row(result: ImageResult) -> list[str]:
+    seconds = "" if result.seconds is None else f"{result.seconds:.3f}"
+    row = [result.image.name, str(result.status), result.cause, seconds]
+    if result.measures is None:
+        return row + [""] * 4
+    measures = result.measures
+    shares = (measures.coverage, measures.mean_confidence, measures.uncertain)
+    return [*row, str(measures.root_pixels), *(f"{share:.6f}" for share in shares)]

@@ -1,0 +1,21 @@
+import sys
+from importlib.util import find_spec
+
+import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a test that is right.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
+
+
+@pytest.fixture
+def rootpainter_trainer():
+    """Makes the flat modules of RootPainter's own trainer importable, ahead of others of the same names."""
+    spec = find_spec("root_painter_trainer")
+    if spec is None:
+        pytest.skip("root-painter-trainer is not installed")
+    folder = spec.submodule_search_locations[0]
+    sys.path.insert(0, folder)
+    yield folder
+    sys.path.remove(folder)

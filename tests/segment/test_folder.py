@@ -1,0 +1,302 @@
+import csv
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from rootpainter_rootfm import masks
+from rootpainter_rootfm.errors import Cancelled, DataError
+from rootpainter_rootfm.masks import MaskFormat
+from rootpainter_rootfm.progress import CancelToken
+from rootpainter_rootfm.segment.folder import FolderJob
+from rootpainter_rootfm.segment.report import Status
+from rootpainter_rootfm.segment.settings import SegmentSettings
+from tests.segment.helpers import Brightness, brightness_probability, card, photograph, segmenter
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five photographs named a.png to e.png."""
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate("abcde"):
+        Image.fromarray(photograph(40 + number, 50, number)).save(tmp_path / "in" / f"{name}.png")
+    return tmp_path
+
+
+def job(folder, *, network=None, settings=None, **options):
+    images = sorted((folder / "in").iterdir())
+    settings = settings or SegmentSettings(device="cpu")
+    return FolderJob(images, folder / "out", segmenter(network or Brightness(), settings=settings), **options)
+
+
+def statuses(report):
+    return [result.status.value for result in report.results]
+
+
+def expected_mask(image):
+    return brightness_probability(np.asarray(Image.open(image).convert("RGB"))) >= 0.5
+
+
+@pytest.mark.parametrize("mask_format", list(MaskFormat))
+def test_every_image_gets_its_mask(folder, mask_format):
+    report = job(folder, mask_format=mask_format).run()
+    assert statuses(report) == ["made"] * 5
+    for image in sorted((folder / "in").iterdir()):
+        found = masks.read(folder / "out" / (image.stem + mask_format.suffix))
+        assert (found != expected_mask(image)).mean() < 1e-3  # half a step of float16 around the threshold
+    assert sorted(os.listdir(folder / "out")) == [f"{name}{mask_format.suffix}" for name in "abcde"]
+
+
+def test_progress_counts_images_and_names_them(folder):
+    (folder / "in" / "b.png").write_bytes(b"no image")
+    seen = []
+    job(folder).run(lambda *report: seen.append(report))
+    assert {report[1] for report in seen} == {5}
+    assert seen[0] == (0, 5, "a.png") and seen[-1][0] == 5
+    assert {name for _, _, name in seen} == {f"{name}.png" for name in "abcde"}
+    assert [report[0] for report in seen] == sorted(report[0] for report in seen)
+
+
+def test_one_bad_image_never_stops_the_others(folder):
+    (folder / "in" / "b.png").write_bytes(b"")
+    shutil.copy(folder / "in" / "c.png", folder / "in" / "c2.png")
+    os.truncate(folder / "in" / "c2.png", 300)
+    (folder / "in" / "d2.png").mkdir()
+    report = job(folder).run()
+    assert [result.image.name for result in report.failed] == ["b.png", "c2.png", "d2.png"]
+    for result in report.failed:
+        assert result.image.name in result.cause and "cannot be read" in result.cause
+    assert len(report.having(Status.MADE)) == 4
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "c.png", "d.png", "e.png"]
+
+
+def test_a_fault_of_the_program_itself_is_one_image_s_failure_too(folder, caplog):
+    class Faulty(Brightness):
+        def forward(self, x):
+            if len(self.batches) == 1:
+                self.batches.append(None)
+                raise ZeroDivisionError("a bug")
+            return super().forward(x)
+
+    report = job(folder, network=Faulty()).run()
+    assert statuses(report) == ["made", "failed", "made", "made", "made"]
+    assert report.failed[0].cause == "Unexpected ZeroDivisionError: a bug"
+    assert "a bug" in caplog.text
+
+
+def test_a_mask_that_cannot_be_written_is_a_failure(folder):
+    (folder / "out" / "c.png").mkdir(parents=True)
+    report = job(folder, overwrite=True).run()
+    assert statuses(report) == ["made", "made", "failed", "made", "made"]
+    assert "c.png cannot be written" in report.failed[0].cause
+
+
+def test_a_second_run_has_nothing_to_do(folder):
+    job(folder).run()
+    before = {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()}
+    network = Brightness()
+    report = job(folder, network=network).run()
+    assert statuses(report) == ["skipped"] * 5 and not network.batches
+    assert {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()} == before
+
+
+def test_a_skipped_image_keeps_its_row_of_figures(folder):
+    first = job(folder).run()
+    second = job(folder).run()
+    assert [result.measures for result in second.results] == [result.measures for result in first.results]
+
+
+@pytest.mark.parametrize("mask_format", list(MaskFormat))
+def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(folder, mask_format):
+    job(folder, mask_format=mask_format).run()
+    made = [folder / "out" / f"{name}{mask_format.suffix}" for name in "abcde"]
+    made[0].unlink()
+    made[1].write_bytes(b"")
+    os.truncate(made[2], made[2].stat().st_size // 2)
+    report = job(folder, mask_format=mask_format).run()
+    assert statuses(report) == ["made", "made", "made", "skipped", "skipped"]
+    assert all(masks.read(path).shape[1] == 50 for path in made)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"settings": SegmentSettings(device="cpu", threshold=0.4)},
+        {"settings": SegmentSettings(device="cpu", flips=True)},
+        {"mask_format": MaskFormat.RHIZOVISION},
+        {"stretch": True},
+    ],
+)
+def test_other_settings_make_every_mask_anew(folder, changes):
+    job(folder).run()
+    assert statuses(job(folder, **changes).run()) == ["made"] * 5
+    assert statuses(job(folder, **changes).run()) == ["skipped"] * 5
+
+
+def test_other_weights_make_every_mask_anew(folder):
+    job(folder).run()
+    other = job(folder)
+    other.segmenter = segmenter(cards=[card("other")])
+    assert statuses(other.run()) == ["made"] * 5
+
+
+def test_another_device_or_batch_changes_no_mask_and_makes_none(folder):
+    job(folder).run()
+    assert statuses(job(folder, settings=SegmentSettings(device="cpu", batch=3)).run()) == ["skipped"] * 5
+
+
+def test_a_changed_photograph_is_segmented_again_but_a_copied_one_is_not(folder):
+    job(folder).run()
+    Image.fromarray(photograph(40, 50, 99)).save(folder / "in" / "a.png")
+    os.utime(folder / "in" / "b.png", (1, 1))
+    assert statuses(job(folder).run()) == ["made", *["skipped"] * 4]
+
+
+def test_a_mask_of_somebody_else_is_kept_unless_overwriting_is_asked_for(folder):
+    job(folder).run()
+    theirs = np.zeros((40, 50), bool)
+    theirs[3, 4] = True
+    masks.write(theirs, folder / "out" / "a.png")
+    shutil.copy(folder / "in" / "c.png", folder / "out" / "b.png")  # a photograph in the wrong place
+    report = job(folder).run()
+    assert statuses(report) == ["failed", "failed", *["skipped"] * 3]
+    assert "was not made by rootfm" in report.failed[0].cause
+    assert masks.read(folder / "out" / "a.png").sum() == 1
+    assert (folder / "out" / "b.png").read_bytes() == (folder / "in" / "c.png").read_bytes()
+    assert statuses(job(folder, overwrite=True).run()) == ["made"] * 5
+
+
+def test_a_mask_corrected_in_place_is_kept(folder):
+    job(folder).run()
+    with Image.open(folder / "out" / "a.png") as image:
+        pixels, text = np.array(image), image.text
+    pixels[:9] = 0
+    from PIL.PngImagePlugin import PngInfo
+
+    kept = PngInfo()
+    for key, value in text.items():
+        kept.add_text(key, value)  # as programs do that keep what they do not know
+    Image.fromarray(pixels).save(folder / "out" / "a.png", pnginfo=kept)
+    report = job(folder).run()
+    assert statuses(report) == ["failed", *["skipped"] * 4]
+    assert "changed since" in report.failed[0].cause
+
+
+def test_probabilities_lie_beside_the_masks_and_belong_to_them(folder):
+    report = job(folder, probability=True).run()
+    assert statuses(report) == ["made"] * 5
+    levels = tifffile.imread(folder / "out" / "rootfm_probability" / "a.tif")
+    assert levels.dtype == np.uint16
+    expected = brightness_probability(np.asarray(Image.open(folder / "in" / "a.png")))
+    np.testing.assert_allclose(levels / 65535, expected, atol=6e-4)
+    (folder / "out" / "rootfm_probability" / "b.tif").unlink()
+    assert statuses(job(folder, probability=True).run()) == ["skipped", "made", *["skipped"] * 3]
+    # A run without them leaves old ones behind, which the next run with them must not take for its own.
+    job(folder, settings=SegmentSettings(device="cpu", threshold=0.4)).run()
+    again = job(folder, settings=SegmentSettings(device="cpu", threshold=0.4), probability=True).run()
+    assert statuses(again) == ["made"] * 5
+
+
+def test_confidence_lies_in_a_hidden_folder_for_rootpainters_window(folder):
+    job(folder, confidence=True).run()
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [".rootfm", *(f"{n}.png" for n in "abcde")]
+    about = json.loads((folder / "out" / ".rootfm" / "a.json").read_text())
+    assert about["model"] == card().sha256 and about["threshold"] == 0.5
+    assert 0 < about["coverage"] < 1 and 0.5 <= about["mean_confidence"] <= 1 and 0 <= about["uncertain"] <= 1
+    grey = np.asarray(Image.open(folder / "out" / ".rootfm" / "a.png"))
+    expected = brightness_probability(np.asarray(Image.open(folder / "in" / "a.png")))
+    np.testing.assert_allclose(grey / 255, expected, atol=3e-3)
+
+
+def test_cancel_between_two_images_leaves_whole_masks_and_a_true_report(folder):
+    token, running = CancelToken(), job(folder)
+    with pytest.raises(Cancelled):
+        running.run(cancel=token, between=token.cancel)
+    assert statuses(running.report) == ["made", *["not reached"] * 4]
+    assert [path.name for path in (folder / "out").iterdir()] == ["a.png"]
+    assert statuses(job(folder).run()) == ["skipped", *["made"] * 4]
+
+
+def test_an_interruption_in_the_midst_of_an_image_leaves_whole_masks(folder):
+    class Interrupted(Brightness):
+        def forward(self, x):
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().forward(x)
+
+    running = job(folder, network=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        running.run()
+    assert statuses(running.report) == ["made", "made", *["not reached"] * 3]
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "b.png"]
+
+
+def test_between_is_called_between_two_images_only(folder):
+    calls = []
+    job(folder).run(between=lambda: calls.append(1))
+    assert len(calls) == 4
+
+
+def test_tiles_of_the_image_at_hand_are_counted(folder):
+    seen = []
+    job(folder, settings=SegmentSettings(device="cpu", tile=32, overlap=0)).run(tiles=lambda *r: seen.append(r[:2]))
+    assert seen[:4] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_images_that_would_share_a_mask_are_named_before_any_work(folder):
+    Image.fromarray(photograph(9, 9)).save(folder / "in" / "A.jpg")
+    with pytest.raises(DataError, match=r"share one mask: .*A\.jpg and .*a\.png"):
+        job(folder).run()
+    assert not (folder / "out").exists()
+
+
+def test_masks_never_go_among_the_photographs(folder):
+    running = job(folder)
+    running.out = folder / "in" / ".." / "in"
+    with pytest.raises(DataError, match="another output folder"):
+        running.run()
+    assert len(list((folder / "in").iterdir())) == 5
+
+
+def test_an_output_that_is_a_file_and_an_empty_input_are_refused(folder):
+    (folder / "out").write_text("")
+    with pytest.raises(DataError, match="is a file"):
+        job(folder).run()
+    with pytest.raises(DataError, match="no images"):
+        FolderJob([], folder / "new", segmenter()).run()
+
+
+def test_a_page_of_many_is_said_to_be_one(folder):
+    pages = np.stack([photograph(32, 40, 7), photograph(32, 40, 8), photograph(32, 40, 9)])
+    tifffile.imwrite(folder / "in" / "t.tif", pages, photometric="rgb")
+    report = job(folder, page=0).run()
+    assert report.results[-1].cause == "only page 0 of its 3 pages was segmented"
+    first = masks.read(folder / "out" / "t.png")
+    only = FolderJob([folder / "in" / "t.tif"], folder / "out", segmenter(), page=2)
+    assert statuses(only.run()) == ["made"]
+    np.testing.assert_array_equal(masks.read(folder / "out" / "t.png"), brightness_probability(pages[2]) >= 0.5)
+    assert (masks.read(folder / "out" / "t.png") != first).any()
+
+
+def test_the_report_has_a_row_for_every_image(folder):
+    (folder / "in" / "b.png").write_bytes(b"")
+    report = job(folder).run()
+    report.write_csv(folder / "report.csv")
+    with open(folder / "report.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"{name}.png" for name in "abcde"]
+    assert list(rows[0]) == [
+        *("image", "status", "cause", "seconds", "root_pixels", "coverage", "mean_confidence", "uncertain")
+    ]
+    mask = masks.read(folder / "out" / "a.png")
+    assert int(rows[0]["root_pixels"]) == mask.sum()
+    assert float(rows[0]["coverage"]) == pytest.approx(mask.mean(), abs=1e-6)
+    probability = brightness_probability(np.asarray(Image.open(folder / "in" / "a.png")))
+    assert float(rows[0]["mean_confidence"]) == pytest.approx(np.maximum(probability, 1 - probability).mean(), abs=1e-3)
+    assert float(rows[0]["uncertain"]) == pytest.approx(((probability > 0.2) & (probability < 0.8)).mean(), abs=1e-2)
+    assert float(rows[0]["seconds"]) > 0
+    assert rows[1]["status"] == "failed" and "empty" in rows[1]["cause"] and rows[1]["root_pixels"] == ""

@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from rootpainter_rootfm.segment import overlay
+from rootpainter_rootfm.segment.overlay import ROOT_COLOUR, THUMBNAIL, Entry
+from tests.segment.helpers import photograph
+
+
+@pytest.mark.parametrize(
+    ("size", "small"), [((640, 1280), (160, 320)), ((3000, 30), (320, 3)), ((10, 20), (10, 20)), ((5000, 1), (320, 1))]
+)
+def test_a_thumbnail_keeps_the_proportions_and_never_grows(size, small):
+    assert overlay.thumbnail(photograph(*size)).shape == (*small, 3)
+
+
+def test_a_thumbnail_has_the_colours_of_the_photograph():
+    image = np.zeros((2000, 2000, 3), np.uint8)
+    image[:, 1000:] = (10, 200, 30)
+    small = overlay.thumbnail(image)
+    assert (small[:, :158] == 0).all() and (small[:, 162:] == (10, 200, 30)).all()
+
+
+def test_a_root_one_pixel_wide_is_seen_in_the_small_picture():
+    mask = np.zeros((3000, 2000), bool)
+    mask[:, 777] = True
+    small = np.full((300, 200, 3), 90, np.uint8)
+    result = overlay.painted(small, mask)
+    painted = (result != 90).any(2)
+    assert painted[:, 77].all() and painted.sum() == 300
+    assert np.abs(result[5, 77].astype(int) - ROOT_COLOUR).max() < 40
+    assert (small == 90).all(), "the photograph itself stays as it is"
+
+
+def test_a_sheet_shows_all_of_a_few_images_and_an_even_choice_of_many():
+    assert overlay.chosen(12) == list(range(12))
+    assert overlay.chosen(1) == [0]
+    many = overlay.chosen(1000, 60)
+    assert len(many) == 60 and many[0] == 0 and many[-1] == 999
+    assert max(np.diff(many)) - min(np.diff(many)) <= 1
+
+
+def test_the_sheet_holds_each_photograph_beside_its_overlay(tmp_path):
+    mask = np.zeros((200, 200), bool)
+    mask[90:110] = True
+    photo = np.full((200, 200, 3), 60, np.uint8)
+    entries = [Entry(f"{i}.png", "10.0% root", photo, overlay.painted(photo, mask)) for i in range(4)]
+    entries.append(Entry("bad.png", "bad.png cannot be read: the file is empty. " * 8))
+    overlay.write_sheet(entries, "five images", tmp_path / "new" / "sheet.jpg")
+    sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.jpg")).astype(int)
+    pink = (np.abs(sheet - np.array([225, 9, 179])) < 60).all(2)
+    assert 0.8 < pink.sum() / (4 * 20 * 200) < 1.2
+    assert sheet.shape[1] > 3 * 2 * THUMBNAIL
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.jpg"]
