@@ -23,12 +23,12 @@ class Row:
 
     Attributes:
         name: its file name.
-        doubt: the share of its pixels in which the model is unsure, 0..1; None before it was segmented.
+        uncertain: the share of its pixels in which the model is unsure, 0..1; None before it was segmented.
         annotated: whether the user has painted on it.
     """
 
     name: str
-    doubt: float | None
+    uncertain: float | None
     annotated: bool
 
 
@@ -40,16 +40,16 @@ def rows(names: list[str], mask_folder: Path, annotation_folders: tuple[Path, ..
     for name in names:
         stem = Path(name).stem
         described = exchange.read_json(mask_folder / exchange.CONFIDENCE / f"{stem}.json") if stem in known else {}
-        doubt = described.get("uncertain")
-        found.append(Row(name, float(doubt) if isinstance(doubt, int | float) else None, stem in annotated))
-    return sorted(found, key=lambda row: (row.doubt is None, -(row.doubt or 0), row.name))
+        share = described.get("uncertain")
+        found.append(Row(name, float(share) if isinstance(share, int | float) else None, stem in annotated))
+    return sorted(found, key=lambda row: (row.uncertain is None, -(row.uncertain or 0), row.name))
 
 
 class ImageList(QtWidgets.QDockWidget):
     """The list at the side of the window; a click goes to the image."""
 
     def __init__(self, session: Session, window: Any) -> None:
-        super().__init__("Images by doubt", window)
+        super().__init__("Images by uncertainty", window)
         self.setObjectName("rootfm_images")
         self.setCursor(QtCore.Qt.ArrowCursor)
         self._window = window
@@ -87,7 +87,7 @@ class ImageList(QtWidgets.QDockWidget):
         return rows(list(window.image_fnames), Path(window.seg_dir), folders)
 
     def _without_mask(self) -> list[str]:
-        return [row.name for row in self._rows if row.doubt is None]
+        return [row.name for row in self._rows if row.uncertain is None]
 
     def _show(self, found: list[Row]) -> None:
         current = os.path.basename(self._window.image_path)
@@ -120,14 +120,14 @@ class ImageList(QtWidgets.QDockWidget):
 
 
 def _item(row: Row) -> QtWidgets.QTreeWidgetItem:
-    doubt = "" if row.doubt is None else f"{row.doubt:.1%}"
-    item = QtWidgets.QTreeWidgetItem([row.name, doubt, "✓" if row.annotated else ""])
+    share = "" if row.uncertain is None else f"{row.uncertain:.1%}"
+    item = QtWidgets.QTreeWidgetItem([row.name, share, "✓" if row.annotated else ""])
     item.setData(0, _NAME, row.name)
     item.setToolTip(0, row.name)
     item.setToolTip(1, "Share of the image in which the model is unsure")
     item.setToolTip(2, "annotated" if row.annotated else "")
     item.setTextAlignment(1, QtCore.Qt.AlignRight)
-    if row.doubt is None:
+    if row.uncertain is None:
         item.setForeground(0, QtGui.QBrush(QtGui.QColor("gray")))
     return item
 

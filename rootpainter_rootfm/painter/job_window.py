@@ -44,7 +44,8 @@ class JobWindow(QtWidgets.QDialog):
         self.failures.setHeaderLabels(["Failed image", "Cause"])
         self.failures.setRootIsDecorated(False)
         self.failures.setWordWrap(True)
-        self.failures.setColumnWidth(0, 180)
+        self.failures.setTextElideMode(QtCore.Qt.ElideNone)
+        self.failures.header().setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeToContents)
         self.failures.setVisible(False)
 
     def _make_buttons(self) -> None:
@@ -103,7 +104,10 @@ class JobWindow(QtWidgets.QDialog):
         if self.failures.topLevelItemCount() == len(failed):
             return
         self.failures.clear()
-        self.failures.addTopLevelItems([QtWidgets.QTreeWidgetItem([name, cause]) for name, cause in failed])
+        items = [QtWidgets.QTreeWidgetItem([name, cause]) for name, cause in failed]
+        for item, (_, cause) in zip(items, failed, strict=True):
+            item.setToolTip(1, cause)
+        self.failures.addTopLevelItems(items)
         if failed and not self.failures.isVisibleTo(self):
             self.failures.setVisible(True)
             self.resize(self.width(), max(self.height(), 340))

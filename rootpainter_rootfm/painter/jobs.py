@@ -146,7 +146,7 @@ class Job(QtCore.QObject):
 def instruction(
     session: Session, order: Order, model: Path, names: tuple[str, ...], own: dict[str, Any]
 ) -> dict[str, Any]:
-    """The `segment` for a folder; what lies outside the sync folder is named in our dict, for a trainer that may go there."""
+    """The `segment` for a folder; what lies outside the sync folder is named in our dict."""
     images, output = (exchange.inside(session.folder, path) for path in (order.images, order.output))
     if images is None or output is None:
         own = own | {

@@ -38,6 +38,7 @@ class Launcher:
         with _command_line(project):
             window = self._host.window_class(self._folder)
         self.window = window
+        QtWidgets.QApplication.setWindowIcon(window.windowIcon())
         _show_own_errors()
         window.closed.connect(self._reopen)
         window.show()

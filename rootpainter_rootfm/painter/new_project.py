@@ -48,8 +48,7 @@ class FoundationChoice(QtWidgets.QWidget):
         super().__init__()
         self._session = session
         self.models = QtWidgets.QComboBox()
-        note = QtWidgets.QLabel("Masks from the first image on; the model learns from your corrections.")
-        note.setWordWrap(True)
+        note = QtWidgets.QLabel("Masks from the first image on; it learns from your corrections.")
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.models)

@@ -72,3 +72,4 @@ class RootFMPlugin(Plugin):
         """Ends the trainer that was started for the windows."""
         if self.session is not None:
             self.session.shut_down()
+            self.session = None

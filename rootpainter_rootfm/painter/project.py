@@ -20,13 +20,15 @@ from .session import Session
 from .waiting import MaskWait
 from .workers import Task
 
+_DOCK_WIDTH = 300
+
 
 class Project(QtCore.QObject):
     """The parts of one project window.
 
     Attributes:
-        view: mask, opacity and doubt.
-        images: the list of images by doubt.
+        view: mask, opacity and uncertainty.
+        images: the list of images by uncertainty.
         training: the panel of training.
     """
 
@@ -58,8 +60,17 @@ class Project(QtCore.QObject):
         task.start()
 
     def _dock(self, dock: QtWidgets.QDockWidget) -> Any:
-        self._window.addDockWidget(QtCore.Qt.RightDockWidgetArea, dock)
+        window = self._window
+        window.addDockWidget(QtCore.Qt.RightDockWidgetArea, dock)
         dock.hide()
+
+        def fit(visible: bool) -> None:
+            # Narrow, and the image as large as the rest allows: Qt would share the window in halves.
+            if visible:
+                window.resizeDocks([dock], [_DOCK_WIDTH], QtCore.Qt.Horizontal)
+            QtCore.QTimer.singleShot(0, window.graphics_view.fit_to_view)
+
+        dock.toggleViewAction().toggled.connect(fit)
         return dock
 
     def _fill_network(self, menu: QtWidgets.QMenu) -> None:
@@ -73,7 +84,7 @@ class Project(QtCore.QObject):
 
     def _fill_view(self, menu: QtWidgets.QMenu) -> None:
         menu.addSeparator()
-        self._add(menu, "Toggle model's doubt", self.view.doubt.click, "V", "Orange where the model is unsure")
+        self._add(menu, "Toggle uncertainty", self.view.uncertainty.click, "V", "Orange where the model is unsure")
         menu.addAction(self.images.toggleViewAction())
 
     def _add(self, menu: QtWidgets.QMenu, text: str, act: Callable[[], Any], key: str, tip: str) -> None:

@@ -1,4 +1,4 @@
-"""The mask on the screen: renewed when its file changes, as opaque as wanted, with the model's doubt over it."""
+"""The mask on the screen: renewed when its file changes, as opaque as wanted, with the uncertainty over it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ NEEDS = (
     "scene",
     "seg_pixmap_holder",
     "annot_pixmap_holder",
+    "graphics_view.fit_to_view",
+    "image_fnames",
+    "train_annot_dir",
+    "val_annot_dir",
+    "log_dir",
+    "model_dir",
     "vis_widget.seg_checkbox",
     "nav.update_nav_label",
 )
 """What of an open window this part holds on to."""
-DOUBT_RGB = (255, 140, 0)
+UNSURE_RGB = (255, 140, 0)
 _LOOK_EVERY = 0.5
 _MOST_OPAQUE = 200
 _SAME_TIME_NS = 1000
@@ -36,7 +42,7 @@ class ProjectView(QtCore.QObject):
 
     Attributes:
         opacity: the slider of the mask.
-        doubt: the box that shows where the model is unsure.
+        uncertainty: the box that shows where the model is unsure.
     """
 
     image_changed = QtCore.pyqtSignal()
@@ -47,7 +53,7 @@ class ProjectView(QtCore.QObject):
         self._session = session
         self._window = window
         self._item: QtWidgets.QGraphicsPixmapItem | None = None
-        self._doubt_of: tuple[str, int] | None = None
+        self._uncertainty_of: tuple[str, int] | None = None
         self._image = ""
         self._add_controls(window.vis_widget)
         self._set_opacity(self.opacity.value())
@@ -63,9 +69,9 @@ class ProjectView(QtCore.QObject):
         self.opacity.setFocusPolicy(QtCore.Qt.NoFocus)
         self.opacity.setFixedWidth(92)
         self.opacity.valueChanged.connect(self._set_opacity)
-        self.doubt = QtWidgets.QCheckBox("Model's doubt (V)")
-        self.doubt.setToolTip("Orange where the model is unsure: correct there")
-        self.doubt.toggled.connect(lambda on: self._show_doubt())
+        self.uncertainty = QtWidgets.QCheckBox("Uncertainty (V)")
+        self.uncertainty.setToolTip("Orange where the model is unsure: correct there")
+        self.uncertainty.toggled.connect(lambda on: self._show_uncertainty())
         layout = box.layout()
         place = layout.indexOf(box.seg_checkbox)
         row = QtWidgets.QHBoxLayout()
@@ -74,7 +80,7 @@ class ProjectView(QtCore.QObject):
         row.addWidget(self.opacity)
         row.addStretch()
         layout.insertLayout(place + 1, row)
-        layout.insertWidget(place + 2, self.doubt)
+        layout.insertWidget(place + 2, self.uncertainty)
 
     def _set_opacity(self, percent: int) -> None:
         self._session.preferences.opacity = percent
@@ -108,28 +114,28 @@ class ProjectView(QtCore.QObject):
 
     def _see_confidence(self, path: str, confidence: int | None) -> None:
         stamp = None if confidence is None else (path, confidence)
-        self.doubt.setEnabled(confidence is not None or self.doubt.isChecked())
-        if stamp != self._doubt_of:
-            self._doubt_of = stamp
-            self._show_doubt()
+        self.uncertainty.setEnabled(confidence is not None or self.uncertainty.isChecked())
+        if stamp != self._uncertainty_of:
+            self._uncertainty_of = stamp
+            self._show_uncertainty()
 
-    def _show_doubt(self) -> None:
-        item = self._doubt_item()
+    def _show_uncertainty(self) -> None:
+        item = self._uncertainty_item()
         item.setVisible(False)
-        if not self.doubt.isChecked() or self._doubt_of is None:
+        if not self.uncertainty.isChecked() or self._uncertainty_of is None:
             return
-        wanted, file = self._doubt_of, self.confidence_file()
-        task = Task(lambda cancel, progress: doubt_image(file))
+        wanted, file = self._uncertainty_of, self.confidence_file()
+        task = Task(lambda cancel, progress: uncertainty_image(file))
 
         def have(image: QtGui.QImage) -> None:
-            if wanted == self._doubt_of and self.doubt.isChecked() and not image.isNull():
+            if wanted == self._uncertainty_of and self.uncertainty.isChecked() and not image.isNull():
                 item.setPixmap(QtGui.QPixmap.fromImage(image))
                 item.setVisible(True)
 
         task.done.connect(have)
         task.start()
 
-    def _doubt_item(self) -> QtWidgets.QGraphicsPixmapItem:
+    def _uncertainty_item(self) -> QtWidgets.QGraphicsPixmapItem:
         if self._item is None:
             self._item = self._window.scene.addPixmap(QtGui.QPixmap())
             # Over the mask, under what the user paints.
@@ -137,18 +143,18 @@ class ProjectView(QtCore.QObject):
         return self._item
 
 
-def doubt_image(file: Path) -> QtGui.QImage:
+def uncertainty_image(file: Path) -> QtGui.QImage:
     """The probability image of the trainer as orange where the model is unsure; null when it cannot be read."""
     image = QtGui.QImage(str(file)).convertToFormat(QtGui.QImage.Format_Grayscale8)
     if image.isNull():
         return image
     threshold = exchange.read_json(file.with_suffix(".json")).get("threshold", 0.5)
     image.reinterpretAsFormat(QtGui.QImage.Format_Indexed8)
-    image.setColorTable(doubt_colours(float(threshold)))
+    image.setColorTable(uncertainty_colours(float(threshold)))
     return image.convertToFormat(QtGui.QImage.Format_ARGB32_Premultiplied)
 
 
-def doubt_colours(threshold: float) -> list[int]:
+def uncertainty_colours(threshold: float) -> list[int]:
     """A colour for each probability 0..255: clear where it is far from the threshold, orange close to it."""
     cut = min(max(threshold, 0.02), 0.98)
     colours = []
@@ -156,7 +162,7 @@ def doubt_colours(threshold: float) -> list[int]:
         probability = value / 255
         room = cut if probability < cut else 1 - cut
         certain = min(1.0, abs(probability - cut) / room)
-        colours.append(QtGui.qRgba(*DOUBT_RGB, round(_MOST_OPAQUE * (1 - certain) ** 0.7) if certain < 1 else 0))
+        colours.append(QtGui.qRgba(*UNSURE_RGB, round(_MOST_OPAQUE * (1 - certain) ** 0.7) if certain < 1 else 0))
     return colours
 
 

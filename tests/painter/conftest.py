@@ -1,0 +1,100 @@
+"""The real window, offscreen, with settings of its own, a library of its own and a sync folder of its own."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["QT_QPA_PLATFORM"] = os.environ.get("ROOTFM_TEST_PLATFORM", "offscreen")
+
+import faulthandler
+import sys
+import threading
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from PyQt5 import QtCore, QtWidgets
+
+from rootpainter_rootfm.painter import plugins, sync_folder
+from rootpainter_rootfm.painter.host import Host, find_host
+from rootpainter_rootfm.painter.main import Launcher
+from rootpainter_rootfm.painter.plugins import Plugins
+from tests.painter.drawn import make_project
+
+LONGEST_TEST = 240
+"""Seconds after which a test that hangs is ended with the stack of every thread."""
+
+
+@pytest.fixture(autouse=True)
+def end_what_hangs():
+    faulthandler.dump_traceback_later(LONGEST_TEST, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    checkout = os.environ.get("ROOTFM_TEST_CHECKOUT")
+    return find_host(Path(checkout) if checkout else None)
+
+
+@pytest.fixture(scope="session")
+def loaded(host, qapp) -> Plugins:
+    """Ours, a second one, one with a fault and one that cannot be loaded, installed once as in a real program."""
+    ours = "rootpainter_rootfm.painter.plugin:RootFMPlugin"
+    found = [
+        EntryPoint("rootfm", ours, plugins.GROUP),
+        EntryPoint("second", "tests.painter.other_plugins:Listener", plugins.GROUP),
+        EntryPoint("faulty", "tests.painter.other_plugins:Faulty", plugins.GROUP),
+        EntryPoint("absent", "no_such_package:Plugin", plugins.GROUP),
+    ]
+    return Plugins(host, found)
+
+
+@pytest.fixture
+def plugin(loaded):
+    """Our plugin, with no window open yet and no trainer started unless a test asks for it."""
+    ours = next(plugin for plugin in loaded.loaded if plugin.name == "Root Foundation Model")
+    ours.starts_trainer = False
+    yield ours
+    ours.shut_down()
+    loaded.faults.clear()
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path, monkeypatch):
+    """Neither settings nor home of whoever runs the tests."""
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, str(tmp_path / "settings"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+
+
+@pytest.fixture(autouse=True)
+def own_hooks():
+    """RootPainter puts its own hooks for errors; pytest's come back after each test."""
+    before = sys.excepthook, threading.excepthook
+    yield
+    sys.excepthook, threading.excepthook = before
+
+
+@pytest.fixture
+def sync(tmp_path) -> Path:
+    folder = tmp_path / "sync"
+    sync_folder.make_complete(folder)
+    return folder
+
+
+@pytest.fixture
+def launcher(host, loaded, plugin, sync, qtbot):
+    """Opens windows; everything that a test has opened is closed after it."""
+    launcher = Launcher(host, loaded, sync)
+    yield launcher
+    for widget in QtWidgets.QApplication.topLevelWidgets():
+        widget.close()
+    qtbot.wait(10)
+
+
+@pytest.fixture
+def project(sync) -> Path:
+    """A project whose masks are there already, so that a window on it needs no trainer."""
+    return make_project(sync, "barley", masks=True)

@@ -1,0 +1,52 @@
+"""Files of the protocol: complete ones are understood, all others are none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rootpainter_rootfm.errors import HostError
+from rootpainter_rootfm.painter import exchange
+
+HEARTBEAT = {"protocol": 1, "host": "lab", "pid": 3, "beat": 9, "state": "training", "device": "cuda:0", "project": "p"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"beat": "x"}', '{"beat": 1, "host": "a", "pid": null}'])
+def test_half_written_or_foreign_heartbeat_is_none(tmp_path, text):
+    (tmp_path / exchange.HEARTBEAT).write_text(text)
+    assert exchange.read_heartbeat(tmp_path) is None
+
+
+def test_heartbeat_keeps_what_the_window_shows(tmp_path):
+    (tmp_path / exchange.HEARTBEAT).write_text(json.dumps(HEARTBEAT | {"devices": ["cpu", "cuda:0"], "unet": True}))
+    beat = exchange.read_heartbeat(tmp_path)
+    assert (beat.identity, beat.state, beat.project, beat.devices) == (("lab", 3), "training", "p", ("cpu", "cuda:0"))
+    assert beat.unet and not beat.local_paths and not beat.stopped
+
+
+def test_job_counts_failures_and_knows_when_it_ended(tmp_path):
+    state = {"job": "a", "state": "running", "done": 2, "total": 3, "failed": [{"file": "b.png", "cause": "broken"}]}
+    (tmp_path / exchange.JOB).write_text(json.dumps(state))
+    job = exchange.read_job(tmp_path)
+    assert job.failed == (("b.png", "broken"),) and not job.ended and job.seconds_left is None
+    (tmp_path / exchange.JOB).write_text(json.dumps(state | {"state": "cancelled"}))
+    assert exchange.read_job(tmp_path).ended
+
+
+def test_inside_gives_the_path_that_the_trainer_understands(tmp_path):
+    assert exchange.inside(tmp_path, tmp_path / "datasets" / "a b") == "datasets/a b"
+    assert exchange.inside(tmp_path, tmp_path / "datasets" / ".." / ".." / "elsewhere") is None
+    assert exchange.inside(tmp_path / "sync", tmp_path / "sync_old" / "x") is None
+
+
+def test_instruction_is_complete_json_under_a_name_that_rootpainter_knows(tmp_path):
+    (tmp_path / "instructions").mkdir()
+    path = exchange.send(tmp_path, "segment", {"file_names": ["a.png"]})
+    assert path.name.rpartition("_")[0] == "segment"
+    assert json.loads(path.read_text()) == {"file_names": ["a.png"]}
+
+
+def test_instruction_that_cannot_be_written_says_what_to_check(tmp_path):
+    with pytest.raises(HostError, match="disk is not full"):
+        exchange.send(tmp_path / "gone", "segment", {})

@@ -1,0 +1,91 @@
+"""The training panel: numbers and sentences from the trainer's file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rootpainter_rootfm.painter import exchange
+from rootpainter_rootfm.painter.exchange import TrainingState
+from rootpainter_rootfm.painter.fine_tune import sentence
+from tests.painter.drawn import click, dialogs, pick
+
+RUNNING = {
+    "state": "running",
+    "started": 1000.0,
+    "epoch": 3,
+    "epochs_without_progress": 1,
+    "patience": 5,
+    "best_dice": 0.81,
+    "history": [
+        {"time": 1060.0, "epoch": 1, "dice": 0.7, "best": 0.7, "loss": 1.0},
+        {"time": 1120.0, "epoch": 2, "dice": 0.81, "best": 0.81, "loss": 0.9},
+        {"time": 1180.0, "epoch": 3, "dice": None, "best": 0.81, "loss": 0.9},
+    ],
+    "saved": None,
+    "message": "",
+}
+
+
+@pytest.fixture
+def window(launcher, library, project, qtbot):
+    window = launcher.open(project)
+    for box in dialogs():
+        box.close()
+    return window
+
+
+def tell(project, **changes):
+    (project.parent / "logs" / exchange.TRAINING).write_text(json.dumps(RUNNING | changes))
+
+
+def test_panel_shows_numbers_and_the_curve_in_minutes(window, project, qtbot):
+    pick(qtbot, window, "Network", "Training progress")
+    panel = window.rootfm_project.training
+    tell(project)
+    qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
+    assert panel.headline.text() == "<b>Training</b>" and panel.last.text() == "–"
+    assert panel.patience.text() == "4 more checks"
+    minutes, dice = panel._dice.getData()
+    assert list(minutes) == [1, 2, 3] and list(dice[:2]) == [0.7, 0.81] and dice[2] != dice[2]
+    assert not panel.start_button.isEnabled() and panel.stop_button.isEnabled()
+
+
+def test_stop_is_sent(window, project, sync, qtbot):
+    pick(qtbot, window, "Network", "Training progress")
+    panel = window.rootfm_project.training
+    tell(project)
+    qtbot.waitUntil(panel.stop_button.isEnabled, timeout=10_000)
+    click(qtbot, panel.stop_button)
+    assert any(path.name.startswith("stop_training_") for path in (sync / "instructions").iterdir())
+
+
+def test_better_model_is_announced_once_and_not_for_an_old_training(window, project, qtbot):
+    panel = window.rootfm_project.training
+    heard = []
+    panel.better_model.connect(heard.append)
+    tell(project)
+    qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
+    tell(project, saved="000002_1700000500.pth")
+    qtbot.waitUntil(lambda: heard == ["000002_1700000500.pth"], timeout=10_000)
+    tell(project, saved="000002_1700000500.pth", state="finished")
+    qtbot.waitUntil(lambda: "finished" in panel.headline.text(), timeout=10_000)
+    assert len(heard) == 1 and panel.again_button.isEnabled() and panel.start_button.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (TrainingState("running"), "first check"),
+        (TrainingState("running", history=({},), without_progress=0), "best so far"),
+        (TrainingState("running", history=({},), without_progress=1, patience=9), "No gain in the last check."),
+        (TrainingState("running", history=({},), without_progress=2, patience=9), "9 checks without a gain"),
+        (TrainingState("finished", saved="000002_1.pth"), "A better model was saved"),
+        (TrainingState("finished"), "Annotate more images"),
+        (TrainingState("failed", message="The disk is full."), "The disk is full."),
+        (TrainingState("failed"), "Trainer"),
+    ],
+)
+def test_sentences_are_for_people_who_never_trained_a_network(state, expected):
+    assert expected in sentence(state)

@@ -1,0 +1,130 @@
+"""From the command to a usable window."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from PyQt5 import QtCore, QtWidgets
+
+from rootpainter_rootfm.errors import HostError
+from rootpainter_rootfm.painter import main, sync_folder
+
+
+def press(text):
+    """Presses the button of the dialog that will be open in a moment."""
+
+    def now():
+        box = QtWidgets.QApplication.activeModalWidget()
+        next(button for button in box.buttons() if text in button.text()).click()
+
+    QtCore.QTimer.singleShot(100, now)
+
+
+def test_first_start_offers_a_folder_and_makes_it_complete(qapp, tmp_path):
+    press("Use this folder")
+    folder = sync_folder.settle(None)
+    assert folder == tmp_path / "root_painter_sync"
+    assert all((folder / name).is_dir() for name in sync_folder.SUBFOLDERS)
+    assert json.loads(sync_folder.settings_file().read_text())["sync_dir"] == str(folder)
+    assert sync_folder.settle(None) == folder  # and the second start asks nothing
+
+
+def test_first_start_with_another_folder(qapp, tmp_path, monkeypatch):
+    chosen = tmp_path / "shared"
+    monkeypatch.setattr(QtWidgets.QFileDialog, "getExistingDirectory", lambda *_: str(chosen))
+    press("another folder")
+    assert sync_folder.settle(None) == chosen and (chosen / "instructions").is_dir()
+
+
+def test_cancelled_first_start_makes_nothing(qapp, tmp_path):
+    press("Cancel")
+    assert sync_folder.settle(None) is None
+    assert not sync_folder.settings_file().exists() and not (tmp_path / "root_painter_sync").exists()
+
+
+def test_lost_sync_folder_is_not_made_anew_without_asking(qapp, tmp_path):
+    sync_folder.save_folder(tmp_path / "unplugged")
+    press("Cancel")
+    assert sync_folder.settle(None) is None and not (tmp_path / "unplugged").exists()
+
+
+def test_damaged_settings_count_as_a_first_start(qapp):
+    sync_folder.settings_file().write_text("{")
+    assert sync_folder.saved_folder() is None
+
+
+def test_given_folder_is_used_and_not_remembered(qapp, tmp_path):
+    assert sync_folder.settle(tmp_path / "given") == tmp_path / "given"
+    assert not sync_folder.settings_file().exists()
+
+
+def test_folder_that_cannot_be_made_says_so(qapp, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HostError, match="cannot be used"):
+        sync_folder.settle(tmp_path / "file")
+
+
+def test_window_works_in_the_given_folder_and_opens_a_project(launcher, project, sync):
+    before = sys.argv[:]
+    window = launcher.open(project)
+    assert window.sync_dir == sync and "barley" in window.windowTitle()
+    assert sys.argv == before
+
+
+def test_closed_project_comes_back_as_start_window_with_the_menu(launcher, project, qtbot):
+    first = launcher.open(project)
+    first.close_project_window()
+    assert launcher.window is not first and launcher.window.isVisible() and not first.isVisible()
+    titles = [action.text() for action in launcher.window.menuBar().actions()]
+    assert "Models" in titles and "Brushes" not in titles
+
+
+def test_another_sync_folder_is_followed(launcher, plugin, tmp_path):
+    window = launcher.open()
+    window.assign_sync_directory(tmp_path / "second")
+    assert plugin.session.folder == tmp_path / "second" == plugin.session.trainer.folder
+
+
+def test_error_of_ours_is_shown(launcher, qtbot):
+    launcher.open()
+    try:
+        sync_folder.make_complete(main.Path(__file__))
+    except HostError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    qtbot.waitUntil(
+        lambda: any(
+            isinstance(widget, QtWidgets.QMessageBox) and "cannot be used" in widget.text()
+            for widget in QtWidgets.QApplication.topLevelWidgets()
+        )
+    )
+
+
+def test_window_and_library_need_no_torch(tmp_path, sync):
+    program = f"""
+import sys
+from pathlib import Path
+from PyQt5 import QtCore, QtWidgets
+from rootpainter_rootfm.cli.main import build_parser
+from rootpainter_rootfm.painter import main
+options = build_parser().parse_args(["painter", "--no-trainer", "--sync-dir", {str(sync)!r}])
+app = QtWidgets.QApplication([])
+def look():
+    menus = [a.text() for w in app.topLevelWidgets() if hasattr(w, "rootfm_menu") for a in w.rootfm_menu.menu.actions()]
+    print("ROOTFM", "torch" in sys.modules, "Reading the library…" in menus, len(menus) > 5)
+    app.quit()
+QtCore.QTimer.singleShot(3000, look)
+sys.exit(options.run(options))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ROOTFM False False True" in done.stdout

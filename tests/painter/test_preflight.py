@@ -1,0 +1,114 @@
+"""What is wrong with a folder is said before the work begins."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rootpainter_rootfm.errors import Cancelled
+from rootpainter_rootfm.masks import MaskFormat
+from rootpainter_rootfm.painter import preflight
+from rootpainter_rootfm.painter.preflight import Level, Order, check, suggest_output
+from rootpainter_rootfm.progress import CancelToken
+
+
+@pytest.fixture
+def images(sync):
+    folder = sync / "datasets" / "plot"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / name)
+    return folder
+
+
+def look(images, sync, output=None, local=False, **more):
+    order = Order(images, output or sync / "masks", MaskFormat.ROOTPAINTER, **more)
+    return check(order, sync, local, CancelToken())
+
+
+def stops(report):
+    return [finding.text for finding in report.findings if finding.level is Level.STOP]
+
+
+def test_good_folders_may_start(images, sync):
+    report = look(images, sync)
+    assert report.may_start and report.names == ("a.png", "b.jpg")
+    assert any("2 images can be read" in finding.text for finding in report.findings)
+
+
+def test_unreadable_image_is_named_but_does_not_stop_the_rest(images, sync):
+    (images / "c.png").write_bytes(b"not an image")
+    report = look(images, sync)
+    assert report.may_start and "c.png" in report.names
+    assert any("1 cannot be read" in finding.text and "c.png" in finding.text for finding in report.findings)
+
+
+def test_folder_without_images_stops(images, sync):
+    for path in images.iterdir():
+        path.unlink()
+    assert "no images" in stops(look(images, sync))[0]
+
+
+def test_vanished_folder_stops(images, sync):
+    shutil.rmtree(images)
+    assert not look(images, sync).may_start
+
+
+def test_same_stem_stops_and_names_both(images, sync):
+    shutil.copy(images / "a.png", images / "a.tif")
+    (stop,) = stops(look(images, sync))
+    assert "a.png" in stop and "a.tif" in stop
+
+
+def test_folder_outside_the_sync_folder_stops_unless_the_trainer_reaches_it(images, sync, tmp_path):
+    outside = tmp_path / "elsewhere"
+    shutil.copytree(images, outside)
+    (stop,) = stops(look(outside, sync))
+    assert str(outside) in stop and "datasets" in stop
+    assert look(outside, sync, local=True).may_start
+
+
+def test_masks_beside_the_images_stop(images, sync):
+    assert "share one folder" in stops(look(images, sync, output=images))[0]
+
+
+def test_existing_masks_are_counted_and_kept_or_made_anew(images, sync):
+    masks = sync / "masks"
+    masks.mkdir()
+    (masks / "a.png").write_bytes(b"x")
+    (masks / "other.png").write_bytes(b"x")
+    texts = [finding.text for finding in look(images, sync).findings]
+    assert any("1 of 2 masks are there already and are kept" in text for text in texts)
+    texts = [finding.text for finding in look(images, sync, again=True).findings]
+    assert any("made anew" in text for text in texts)
+
+
+def test_full_disk_stops_and_little_space_is_noted(images, sync, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda place: usage(1, 1, 1_000_000))
+    assert "full" in stops(look(images, sync))[0]
+    monkeypatch.setattr(preflight, "_LEAST_FREE", 100)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda place: usage(1, 1, 500_000))
+    report = look(images, sync)
+    assert report.may_start and any("are free for 2 masks" in finding.text for finding in report.findings)
+
+
+def test_output_that_is_a_file_stops(images, sync):
+    (sync / "masks").write_text("")
+    assert "is a file" in stops(look(images, sync))[0]
+
+
+def test_look_can_be_cancelled(images, sync):
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        check(Order(images, sync / "masks", MaskFormat.NPZ), sync, False, token)
+
+
+def test_suggested_output_is_inside_for_inside_and_beside_for_outside(images, sync, tmp_path):
+    assert suggest_output(sync, images, "rootfm") == sync / "segmentations" / "plot_rootfm"
+    assert suggest_output(sync, tmp_path / "x", "rootfm") == tmp_path / "x_rootfm"

@@ -1,0 +1,107 @@
+"""What the window asks of a trainer, read from the files that it writes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rootpainter_rootfm.painter import exchange
+from rootpainter_rootfm.painter.preferences import Preferences
+from tests.painter.drawn import dialogs, pick, said
+
+
+@pytest.fixture
+def window(launcher, library, project, qtbot):
+    (project.parent / "models" / "000001_1700000000.pth").write_bytes(b"x")
+    (project.parent / "models" / "000002_1700000500.pth").write_bytes(b"x")
+    window = launcher.open(project)
+    for box in dialogs():
+        box.close()
+    return window
+
+
+@pytest.fixture
+def sent(sync, window):
+    """Waits for the next instruction and gives its name and content."""
+    folder = sync / "instructions"
+    for path in folder.iterdir():
+        path.unlink()
+
+    def next_one(qtbot):
+        qtbot.waitUntil(lambda: any(exchange.read_json(path) for path in folder.iterdir()), timeout=60_000)
+        (path,) = folder.iterdir()
+        return path.name.rpartition("_")[0], exchange.read_json(path)
+
+    return next_one
+
+
+def test_masks_come_with_settings_and_confidence(window, sent, qtbot):
+    window.segment_image(["one.png"])
+    name, content = sent(qtbot)
+    assert name == "segment" and content["rootfm"]["confidence"] is True
+    assert content["rootfm"]["settings"]["overlap"] == Preferences().settings.overlap
+    assert "model_paths" not in content and content["model_dir"] == "projects/barley/models"
+
+
+def test_chosen_checkpoint_is_named(window, sent, project, qtbot):
+    Preferences().set_project_model(project.parent, "checkpoint:000001_1700000000.pth")
+    window.segment_image(["one.png"])
+    assert sent(qtbot)[1]["model_paths"] == ["projects/barley/models/000001_1700000000.pth"]
+
+
+def test_chosen_library_model_is_put_into_the_sync_folder_first(window, sent, sync, library, project, plugin, qtbot):
+    qtbot.waitUntil(lambda: bool(plugin.session.cards), timeout=10_000)
+    Preferences().set_project_model(project.parent, f"library:{library.other.name}")
+    window.segment_image(["one.png"])
+    content = sent(qtbot)[1]
+    copy = f"models_rootfm/{library.other.sha256}.pth"
+    assert content["model_paths"] == [copy] and (sync / copy).is_file()
+    assert content["rootfm"]["model"] == {"name": library.other.name, "sha256": library.other.sha256}
+
+
+def test_again_is_asked_for_where_our_trainer_answers(window, sent, plugin, monkeypatch, qtbot):
+    monkeypatch.setattr(type(plugin.session.trainer), "alive", True)
+    qtbot.keyClick(window, "R")
+    content = sent(qtbot)[1]
+    assert content["rootfm"]["again"] is True and content["file_names"] == ["one.png"]
+
+
+def test_without_our_trainer_the_old_mask_goes_first(window, sent, project, qtbot):
+    qtbot.keyClick(window, "R")
+    content = sent(qtbot)[1]
+    assert "again" not in content["rootfm"] and not (project.parent / "segmentations" / "one.png").exists()
+    assert (project.parent / "segmentations" / "two.png").exists()
+
+
+def test_all_without_annotation_leaves_the_annotated_out(window, sent, project, plugin, monkeypatch, qtbot):
+    monkeypatch.setattr(type(plugin.session.trainer), "alive", True)
+    Image.fromarray(np.zeros((96, 128, 4), np.uint8)).save(project.parent / "annotations" / "train" / "two.png")
+    pick(qtbot, window, "Network", "Segment images without annotation again")
+    assert sorted(sent(qtbot)[1]["file_names"]) == ["one.png", "three.png"]
+
+
+def test_training_without_an_annotation_says_what_to_do(window, sync, qtbot):
+    for path in (sync / "instructions").iterdir():
+        path.unlink()
+    pick(qtbot, window, "Network", "Start training")
+    qtbot.waitUntil(said("No image of this project is annotated"))
+    assert not list((sync / "instructions").iterdir())
+
+
+def test_training_saves_what_was_painted_last(window, sent, project, qtbot):
+    window.scene.annot_pixmap.fill(window.scene.foreground_color)
+    pick(qtbot, window, "Network", "Start training")
+    name, content = sent(qtbot)
+    assert name == "start_training" and content["rootfm"]["settings"]["device"] == "auto"
+    assert list((project.parent / "annotations").rglob("one.png"))
+    assert window.rootfm_project.training.isVisible()
+
+
+def test_training_of_another_project_is_named(window, plugin, project, monkeypatch, qtbot):
+    trainer = plugin.session.trainer
+    monkeypatch.setattr(type(trainer), "alive", True)
+    trainer.heartbeat = exchange.Heartbeat(1, "lab", 1, "training", "cpu", project="oats")
+    window.scene.annot_pixmap.fill(window.scene.foreground_color)
+    pick(qtbot, window, "Network", "Start training")
+    qtbot.waitUntil(said("training the project 'oats'"))

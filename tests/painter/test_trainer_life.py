@@ -1,0 +1,43 @@
+"""A trainer lives while its beat changes, whatever the clocks of two machines say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rootpainter_rootfm.painter.exchange import SILENT_AFTER, Heartbeat
+from rootpainter_rootfm.painter.trainer_life import Judge, Life
+
+BEAT = Heartbeat(beat=1, host="lab", pid=7, state="idle", device="cpu")
+
+
+def test_no_heartbeat_is_silence_at_once():
+    assert Judge().see(None, 0) is Life.SILENT
+
+
+def test_heartbeat_of_a_trainer_that_ended_in_good_order_is_silence_at_once():
+    assert Judge().see(replace(BEAT, stopped=True), 0) is Life.SILENT
+
+
+def test_first_look_is_no_proof_of_life():
+    assert Judge().see(BEAT, 0) is Life.UNKNOWN
+
+
+def test_changing_beat_is_life():
+    judge = Judge()
+    judge.see(BEAT, 0)
+    assert judge.see(replace(BEAT, beat=2), 2) is Life.ALIVE
+    assert judge.see(replace(BEAT, beat=2), 4) is Life.ALIVE
+
+
+def test_same_beat_for_too_long_is_silence_before_and_after_life():
+    judge = Judge()
+    judge.see(BEAT, 0)
+    assert judge.see(BEAT, SILENT_AFTER + 0.1) is Life.SILENT
+    assert judge.see(replace(BEAT, beat=2), 8) is Life.ALIVE
+    assert judge.see(replace(BEAT, beat=2), 8 + SILENT_AFTER + 0.1) is Life.SILENT
+
+
+def test_another_process_with_the_same_beat_counts_as_a_change():
+    judge = Judge()
+    judge.see(BEAT, 0)
+    assert judge.see(replace(BEAT, pid=8), 1) is Life.ALIVE
