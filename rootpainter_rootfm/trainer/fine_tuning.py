@@ -1,0 +1,260 @@
+"""`start_training` for foundation models: learns from corrections as they come in, saves what became better."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from .. import files
+from ..errors import RootFMError
+from .instructions import Instruction
+from .logs import Journal, write_metrics
+from .models import UNET, Models, newest, numbered
+from .paths import Refused
+from .requests import TrainingRequest
+
+if TYPE_CHECKING:
+    from ..learn.corrections import Corrections
+    from ..learn.fine_tune import FineTuner, Measured
+    from ..model.network import MobileSAM
+
+logger = logging.getLogger(__name__)
+
+STATE = ".rootfm_training.json"
+PATIENCE = 20
+"""Epochs without a better model after which training ends; ten minutes and more on a CPU."""
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often the folders are looked at while there is nothing to learn from."""
+HISTORY = 500
+"""Epochs that the window can plot."""
+
+Stamp = tuple[str, int, int]
+
+
+@dataclass
+class _Best:
+    """The project's newest model, and how it does on the validation annotations of the moment."""
+
+    path: Path | None
+    stamp: Stamp | None
+    measured: Measured | None = None
+    validation: tuple[object, ...] = ()
+
+
+class FineTuning:
+    """One training, from Start to its end."""
+
+    def __init__(self, request: TrainingRequest, models: Models, journal: Journal) -> None:
+        self.request = request
+        self._models, self._journal = models, journal
+        self._stop = Event()
+        self._state: dict[str, Any] = {
+            "state": "running",
+            "started": time.time(),
+            "epoch": 0,
+            "epochs_without_progress": 0,
+            "patience": PATIENCE,
+            "best_dice": None,
+            "history": [],
+            "saved": None,
+            "message": "Waiting for annotations",
+        }
+        self._told: set[str] = set()
+
+    @property
+    def instruction(self) -> Instruction:
+        """Where it came from."""
+        return self.request.instruction
+
+    def stop(self) -> None:
+        """Asks it to end at the next step. Safe from any thread."""
+        self._stop.set()
+
+    def steps(self) -> Iterator[None]:
+        """Trains until it is stopped or nothing becomes better any more; yields at least once a second.
+
+        Raises:
+            DataError: a folder of the project is gone.
+            WeightsError, ModelError: the model to begin with cannot be read.
+            OSError: a file of the project cannot be read or written.
+        """
+        try:
+            for _ in self._train():
+                if self._stop.is_set():
+                    self._end("stopped", "Training stopped")
+                    return
+                yield
+        except (RootFMError, OSError) as error:
+            self._show("failed", f"Training failed. {error}")
+            raise
+
+    def _train(self) -> Iterator[None]:
+        from ..learn.corrections import Corrections
+
+        request = self.request
+        self._show("running", "Preparing training")
+        yield
+        corrections = Corrections(request.images, request.train, request.val)
+        tuner, best = self._begin()
+        yield from self._wait_for(corrections)
+        self._show("running", "Training started")
+        self._journal.tell("Training started", request.messages)
+        while self._state["epochs_without_progress"] < PATIENCE:
+            learnt = yield from tuner.epoch(corrections)
+            self._log("train", learnt)
+            before = corrections.training, corrections.validation
+            yield from self._look(corrections)
+            if not corrections.training:
+                yield from self._wait_for(corrections)
+                continue
+            if self._replaced(best):
+                tuner, best = self._begin()
+            yield from self._validate(tuner, best, corrections, learnt)
+            if before != (corrections.training, corrections.validation):
+                self._state["epochs_without_progress"] = 0
+            self._tell_epoch()
+        self._end("finished", f"Training finished as {PATIENCE} epochs without progress")
+
+    def _begin(self) -> tuple[FineTuner, _Best]:
+        """Loads the project's newest model, or the foundation model that the project was begun with."""
+        from ..learn.fine_tune import FineTuner, FineTuneSettings
+        from ..segment.device import choose_device
+
+        latest = newest(self.request.models)
+        if latest is not None and latest.suffix == UNET:
+            raise Refused(f"{latest.name} is a U-Net: stop and start training to go on with it.")
+        settings = FineTuneSettings(zoom=self.request.settings.scale)
+        device = choose_device(self.request.settings.device)
+        if device.type != "cpu":
+            settings = settings.on_gpu()
+        tuner = FineTuner(self._load(latest), device, settings)
+        return tuner, _Best(latest, _stamp(latest))
+
+    def _load(self, path: Path | None) -> MobileSAM:
+        from ..model.library import load_model
+
+        return load_model(path if path is not None else self._models.library_model(self.request.model))[0]
+
+    def _wait_for(self, corrections: Corrections) -> Iterator[None]:
+        """Looks at the folders until there is something to learn from."""
+        told = False
+        looked = 0.0
+        while not corrections.training:
+            if time.monotonic() - looked >= SECONDS_BETWEEN_LOOKS:
+                looked = time.monotonic()
+                yield from self._look(corrections)
+            elif not told:
+                told = True
+                self._show("running", "Training waits for annotations")
+                self._journal.tell("Training waits for annotations", self.request.messages)
+            else:
+                time.sleep(0.1)
+            yield
+
+    def _look(self, corrections: Corrections) -> Iterator[None]:
+        """Takes in new and changed annotations, and tells once of each that cannot be used."""
+        yield from corrections.refresh()
+        for name, cause in corrections.problems.items():
+            if cause not in self._told:
+                self._told.add(cause)
+                self._journal.fail(f"Training leaves out {name}. {cause}", self.request.messages)
+
+    def _replaced(self, best: _Best) -> bool:
+        """Whether somebody else put another model into the project, or took it away, since the last look."""
+        latest = newest(self.request.models)
+        if _stamp(latest) == best.stamp:
+            return False
+        if latest is None:
+            self._tell_once("The project's models were removed. Training goes on with what it has learnt.")
+            return False
+        self._journal.tell(
+            f"Training goes on from {latest.name}, which was put into the project", self.request.messages
+        )
+        return True
+
+    def _validate(self, tuner: FineTuner, best: _Best, corrections: Corrections, learnt: Measured) -> Iterator[None]:
+        """Measures the model against the newest saved one, and saves it if it is better."""
+        if best.measured is None or best.validation != corrections.validation:
+            network = tuner.start if best.path is None else self._load(best.path).to(tuner.device)
+            best.measured = yield from tuner.validate(network.eval(), corrections)
+            best.validation = corrections.validation
+        current = yield from tuner.validate(tuner.average.network, corrections)
+        self._log("cur_val", current)
+        self._log("prev_val", best.measured)
+        self._state["epoch"] += 1
+        better = current.score > best.measured.score
+        self._state["epochs_without_progress"] = 0 if better else self._state["epochs_without_progress"] + 1
+        if better and self._save(tuner, best):
+            best.measured = current
+        self._note(current, best.measured, learnt)
+
+    def _save(self, tuner: FineTuner, best: _Best) -> bool:
+        """Saves the averaged weights as the project's next model; on failure tells why, and training goes on."""
+        from ..model.checkpoint import write_pth
+
+        path = numbered(self.request.models, best.path)
+        try:
+            write_pth(tuner.average.network.state_dict(), path)
+        except (OSError, RootFMError) as error:
+            self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
+            return False
+        best.path, best.stamp = path, _stamp(path)
+        self._state["saved"] = path.name
+        self._journal.log(f"Saved {path}")
+        return True
+
+    def _note(self, current: Measured, best: Measured, learnt: Measured) -> None:
+        self._state["best_dice"] = best.counts.dice
+        self._state["history"].append(
+            {
+                "time": time.time(),
+                "epoch": self._state["epoch"],
+                "dice": current.counts.dice,
+                "best": best.counts.dice,
+                "loss": learnt.loss,
+            }
+        )
+        del self._state["history"][:-HISTORY]
+
+    def _tell_epoch(self) -> None:
+        without = self._state["epochs_without_progress"]
+        message = f"Training {without} of max {PATIENCE} epochs without progress"
+        self._show("running", message)
+        self._journal.tell(message, self.request.messages)
+
+    def _tell_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            self._journal.fail(message, self.request.messages)
+
+    def _end(self, state: str, message: str) -> None:
+        self._show(state, message)
+        self._journal.tell(message, self.request.messages)
+
+    def _log(self, table: str, measured: Measured) -> None:
+        try:
+            write_metrics(self.request.logs, table, measured.counts, measured.seconds, measured.loss)
+        except OSError as error:
+            self._tell_once(f"The tables of training cannot be written. {error}")
+
+    def _show(self, state: str, message: str) -> None:
+        """Writes the state for the window's plot."""
+        self._state |= {"state": state, "message": message}
+        try:
+            files.write_text(self.request.logs / STATE, json.dumps(self._state))
+        except OSError as error:
+            self._tell_once(f"The state of training cannot be shown. {error}")
+
+
+def _stamp(path: Path | None) -> Stamp | None:
+    try:
+        stat = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (path.name, stat.st_mtime_ns, stat.st_size) if stat is not None else None

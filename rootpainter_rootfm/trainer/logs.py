@@ -1,0 +1,84 @@
+"""What RootPainter's trainer leaves for people: messages in the window, ``server_log.txt``, tables of training."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..learn.metrics import Confusion
+
+logger = logging.getLogger(__name__)
+
+MESSAGE_BYTES = 200
+"""A message is a file name; most systems end at 255 bytes, encrypted folders sooner."""
+
+CSV_HEADER = (
+    "date_time,true_positives,false_positives,true_negatives,false_negatives,precision,recall,f1,defined,duration,loss"
+)
+
+
+def message_name(text: str) -> str:
+    """`text` as a file name that every operating system accepts, at most `MESSAGE_BYTES` bytes long."""
+    name = re.sub(r"\s+", " ", text.replace("/", "-").replace("\\", "-").replace('"', "'"))
+    name = re.sub(r"[<>:|?*\x00-\x1f]", "", name)
+    name = name.encode("utf-8")[:MESSAGE_BYTES].decode("utf-8", "ignore")
+    return name.strip(" .")
+
+
+class Journal:
+    """Where the trainer tells what happens: the window's message folder, and the log in the sync folder."""
+
+    def __init__(self, sync_dir: Path) -> None:
+        self._log = sync_dir / "server_log.txt"
+        self.last_error: dict[str, object] | None = None
+
+    def tell(self, message: str, folder: Path | None) -> None:
+        """Shows `message` in the window of the project that `folder` (its ``messages``) belongs to, and logs it."""
+        self.log(message)
+        self.show(message, folder)
+
+    def show(self, message: str, folder: Path | None) -> None:
+        """Shows `message` in the window without keeping it."""
+        if folder is None:
+            return
+        try:
+            (folder / message_name(message)).touch()
+        except OSError as error:
+            logger.warning("The message could not be shown in RootPainter: %s", error)
+
+    def fail(self, message: str, folder: Path | None, details: str = "") -> None:
+        """As `tell`, for a failure: it also stands in the heartbeat, for a window without a project."""
+        self.last_error = {"time": time.time(), "message": message}
+        self.tell(message, folder)
+        if details:
+            self.log(details)
+
+    def log(self, message: str) -> None:
+        """Adds a line to ``server_log.txt`` in one write, so that no half line can be left."""
+        logger.info("%s", message)
+        try:
+            with open(self._log, "ab", buffering=0) as log:
+                log.write(f"{datetime.now()}|{time.time()}|{message}\n".encode())
+        except OSError as error:
+            logger.warning("server_log.txt cannot be written: %s", error)
+
+
+def write_metrics(log_dir: Path, table: str, counts: Confusion, seconds: float, loss: float) -> None:
+    """Adds one row to today's ``<date>_<table>.csv``, in RootPainter's own columns; F1 is always a number."""
+    now = datetime.now()
+    path = log_dir / f"{now:%Y-%m-%d}_{table}.csv"
+    row = [
+        f"{now:%Y-%m-%d-%H:%M:%S}",
+        *(counts.tp, counts.fp, counts.tn, counts.fn),
+        *(round(value, 4) for value in (counts.precision, counts.recall, counts.dice)),
+        *(counts.defined, round(seconds, 3), round(loss, 6)),
+    ]
+    line = ",".join(str(part) for part in row) + "\n"
+    # Header and row go out in one write: killed at any moment, a table holds whole lines.
+    with open(path, "ab", buffering=0) as csv:
+        csv.write((line if csv.tell() else f"{CSV_HEADER}\n{line}").encode())

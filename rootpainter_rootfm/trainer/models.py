@@ -1,0 +1,132 @@
+"""Which model an instruction means, and the loaded ones, kept for the next image."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+from .paths import SHARED_MODELS, Refused, SyncFolder, plain_name
+from .requests import SegmentRequest
+
+if TYPE_CHECKING:
+    from ..segment.engine import Segmenter
+    from ..segment.settings import SegmentSettings
+
+FOUNDATION = (".pth", ".safetensors")
+UNET = ".pkl"
+KEPT = 2
+"""Loaded segmenters kept in memory: the project's and the one of a folder beside it."""
+
+
+def newest(model_dir: Path) -> Path | None:
+    """The newest model of a project: the last by name, as RootPainter counts; stray files are passed over."""
+    try:
+        names = [path for path in model_dir.iterdir() if path.suffix in (*FOUNDATION, UNET) and path.name[0] != "."]
+    except FileNotFoundError as error:
+        raise ModelError(f"The project's folder of models {model_dir} is gone.") from error
+    return max(names, key=lambda path: path.name, default=None)
+
+
+def numbered(model_dir: Path, previous: Path | None) -> Path:
+    """The file name for the model after `previous`, as RootPainter numbers them."""
+    digits = previous.name.split("_")[0] if previous is not None else "0"
+    number = int(digits) + 1 if digits.isdigit() else 1
+    return model_dir / f"{number:06d}_{round(time.time())}.pth"
+
+
+def for_unet(request: SegmentRequest) -> bool:
+    """Whether RootPainter's own trainer has to make these masks.
+
+    Raises:
+        Refused: the models are of two kinds, or of none that is known.
+    """
+    if request.model and len(request.model_paths) <= 1 and (request.model_paths or request.model_dir is None):
+        return False
+    if request.model_paths:
+        return _kind(request.model_paths) == "unet"
+    latest = newest(request.model_dir)
+    return latest.suffix == UNET if latest is not None else not request.model
+
+
+class Models:
+    """The models of one trainer.
+
+    Args:
+        sync: Where the window leaves copies of library models.
+    """
+
+    def __init__(self, sync: SyncFolder) -> None:
+        self._sync = sync
+        self._loaded: OrderedDict[tuple[object, ...], Segmenter] = OrderedDict()
+
+    def segmenter(self, request: SegmentRequest) -> Segmenter:
+        """A segmenter with the request's models and settings, loaded now or before.
+
+        Raises:
+            ModelError, WeightsError: a model is missing or damaged.
+            SettingsError: this machine lacks the device.
+        """
+        return self.load(self._paths(request), request.settings)
+
+    def load(self, paths: Sequence[Path], settings: SegmentSettings) -> Segmenter:
+        """A segmenter with the models at `paths`; a file that has changed is loaded anew."""
+        from ..segment.engine import Segmenter
+
+        key = (*(_stamp(path) for path in paths), settings)
+        if key not in self._loaded:
+            self._loaded[key] = Segmenter.load(*paths, settings=settings)
+            while len(self._loaded) > KEPT:
+                self._loaded.popitem(last=False)
+        self._loaded.move_to_end(key)
+        return self._loaded[key]
+
+    def library_model(self, model: Mapping[str, str]) -> Path:
+        """The file of a library model: in this machine's library, else the copy that the window put here.
+
+        Raises:
+            ModelError: it is in neither, or the copy is not that model.
+        """
+        from ..model.library import Library
+
+        sha256 = model.get("sha256", "")
+        library = Library()
+        card = library.find(sha256)
+        if card is not None:
+            return library.path(card)
+        copy = self._sync.root / SHARED_MODELS / f"{plain_name(sha256)}.pth"
+        if not copy.is_file():
+            raise ModelError(
+                f"The model {model.get('name', sha256)} is neither in this machine's library nor in {copy.parent}."
+            )
+        return copy
+
+    def _paths(self, request: SegmentRequest) -> list[Path]:
+        if request.model and len(request.model_paths) <= 1 and (request.model_paths or request.model_dir is None):
+            return [self.library_model(request.model)]
+        if request.model_paths:
+            return list(request.model_paths)
+        latest = newest(request.model_dir)
+        return [latest if latest is not None else self.library_model(request.model)]
+
+
+def _kind(paths: Sequence[Path]) -> str:
+    endings = {path.suffix for path in paths}
+    if endings == {UNET}:
+        return "unet"
+    if endings <= set(FOUNDATION):
+        return "foundation"
+    if endings <= {UNET, *FOUNDATION}:
+        raise Refused("U-Net (.pkl) and foundation models (.pth) cannot form one ensemble. Choose models of one kind.")
+    raise Refused(f"{paths[0].name} is not a model: models end with .pkl, .pth or .safetensors.")
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
+    return str(path), stat.st_mtime_ns, stat.st_size

@@ -1,0 +1,228 @@
+"""The trainer as a whole: reads instructions, hands them to who can carry them out, and shows what is going on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any
+
+from .. import __version__, files
+from .fine_tuning import FineTuning
+from .heartbeat import Heartbeat
+from .instructions import Instruction, InstructionBox
+from .logs import Journal
+from .machine import describe
+from .models import UNET, Models, for_unet, newest
+from .paths import SyncFolder
+from .requests import SegmentRequest, TrainingRequest, absolute, find_messages
+from .segmenting import FolderSegmenting, ProjectSegmenting
+from .unet import UNetTrainer
+from .worker import Outcome, Work, Worker, attempt
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_POLLS = 0.25
+SECONDS_TO_END = 1.5
+"""RootPainter kills its trainer two seconds after it asked it to end."""
+SECONDS_BETWEEN_LOOKS = 10.0
+"""How often the library is looked at for new models."""
+
+
+class Server:
+    """Serves one sync folder.
+
+    Args:
+        sync: The folder.
+        unet_options: Command line options for RootPainter's own trainer, when a project needs it.
+    """
+
+    def __init__(self, sync: SyncFolder, unet_options: tuple[str, ...] = ()) -> None:
+        self.sync = sync
+        self.worker = Worker()
+        self._journal = Journal(sync.root)
+        self._box = InstructionBox(sync, self._report)
+        self._models = Models(sync)
+        self._unet = UNetTrainer(self._journal, unet_options)
+        self._heartbeat = Heartbeat(sync.root, self._state)
+        self._machine: dict[str, Any] = {"device": "", "devices": [], "models": []}
+        self._looked = 0.0
+        self._works: dict[str, Work] = {}
+        self._ended = Event()
+        self._answers: dict[str, Callable[[Instruction], bool]] = {
+            "segment": self._segment,
+            "start_training": self._start_training,
+            "stop_training": self._stop_training,
+            "trainer_status": self._trainer_status,
+        }
+
+    def end(self) -> None:
+        """Asks the trainer to end; safe in a signal handler."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Serves until `end` is called.
+
+        Raises:
+            SecondTrainer: a trainer already serves the folder, or has taken it over.
+        """
+        self.begin()
+        try:
+            self.worker.start()
+            while not self._ended.wait(SECONDS_BETWEEN_POLLS):
+                self.tick()
+        finally:
+            self.wind_up()
+
+    def begin(self) -> None:
+        """Takes the sync folder, and takes up what an earlier run left."""
+        self.sync.prepare()
+        self._heartbeat.claim()
+        self._journal.log(f"Trainer {__version__} started for {self.sync.root}")
+        self._look_at_machine()
+        for instruction in self._box.resume():
+            self._answer(instruction)
+
+    def tick(self) -> None:
+        """Answers new instructions, puts finished ones away, shows the state. Never waits for work."""
+        for instruction in self._box.take():
+            self._answer(instruction)
+        self._settle()
+        if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
+            self._look_at_machine()
+        self._heartbeat.beat()
+
+    def wind_up(self) -> None:
+        """Ends what is being done and says so."""
+        if self.worker.end(SECONDS_TO_END):
+            self._box.release()
+        self._unet.end()
+        self._settle()
+        self._heartbeat.stop()
+        self._journal.log("Trainer stopped")
+
+    def _look_at_machine(self) -> None:
+        """Which devices and models there are; a window on this machine may add models at any time."""
+        self._looked = time.monotonic()
+        self._machine = describe()
+
+    def _answer(self, instruction: Instruction) -> None:
+        handed_on = False
+
+        def answer() -> None:
+            nonlocal handed_on
+            handed_on = self._answers[instruction.name](instruction)
+
+        outcome = attempt(instruction, answer)
+        if not handed_on:
+            self._put_away(outcome)
+
+    def _segment(self, instruction: Instruction) -> bool:
+        request = SegmentRequest.parse(instruction, self.sync)
+        if for_unet(request):
+            self._unet.segment(request)
+            return True
+        kind = ProjectSegmenting if request.of_project else FolderSegmenting
+        work = kind(request, self._models, self._journal)
+        self._works[instruction.file] = work
+        self._box.begin(instruction)
+        self.worker.add(work, urgent=request.of_project)
+        if request.of_project and not self._training_request():
+            # Who goes from image to image may believe that training is on.
+            self._journal.show("Network not training", request.messages)
+        return True
+
+    def _start_training(self, instruction: Instruction) -> bool:
+        request = TrainingRequest.parse(instruction, self.sync)
+        busy = self._training_request()
+        if busy is not None:
+            # RootPainter's own trainer ignores this in silence; its user waits for a training that never begins.
+            message = f"Training of {busy.project} is running already."
+            if busy.models != request.models:
+                message = f"Training not started: the project {busy.project} is being trained. Stop that first."
+            self._journal.tell(message, request.messages)
+            return False
+        latest = newest(request.models)
+        if latest is not None and latest.suffix == UNET or latest is None and not request.model:
+            self._unet.train(request, absolute(instruction.content, self.sync))
+            return True
+        self._box.begin(instruction)
+        self.worker.train(FineTuning(request, self._models, self._journal))
+        return True
+
+    def _stop_training(self, instruction: Instruction) -> bool:
+        if self._unet.training is not None:
+            self._unet.stop_training(instruction, absolute(instruction.content, self.sync))
+            return True
+        training = self.worker.training
+        if training is not None:
+            training.stop()
+        return False
+
+    def _trainer_status(self, instruction: Instruction) -> bool:
+        job = instruction.own.get("cancel")
+        if isinstance(job, str) and job:
+            self._cancel(job)
+        training = self._training_request()
+        status: dict[str, Any] = {
+            "timestamp": time.time(),
+            "training": training is not None,
+            "plugins": {"rootfm": __version__},
+        }
+        if training is not None:
+            status["project"] = training.project
+        files.write_text(self.sync.root / "trainer_status.json", json.dumps(status))
+        return False
+
+    def _cancel(self, job: str) -> None:
+        for work in self.worker.cancel(lambda work: work.request.job == job):
+            work.drop()
+            self._box.finish(work.instruction)
+        for instruction in self._unet.cancel(job):
+            self._box.finish(instruction)
+
+    def _training_request(self) -> TrainingRequest | None:
+        training = self.worker.training
+        return training.request if training is not None else self._unet.training
+
+    def _settle(self) -> None:
+        """Puts away what was finished or failed since the last time."""
+        for outcome in self._unet.poll():
+            self._put_away(outcome)
+        while not self.worker.outcomes.empty():
+            self._put_away(self.worker.outcomes.get())
+
+    def _put_away(self, outcome: Outcome) -> None:
+        instruction = outcome.instruction
+        work = self._works.pop(instruction.file, None)
+        if outcome.kind == "finished":
+            self._box.finish(instruction)
+        elif outcome.kind == "failed":
+            self._box.fail(instruction, outcome.reason, outcome.details)
+        elif self._box.retry(instruction, outcome.reason):
+            return
+        if outcome.kind != "finished" and work is not None:
+            work.abandon(outcome.reason)
+
+    def _report(self, sentence: str, instruction: Instruction | None, details: str) -> None:
+        messages = find_messages(instruction.content, self.sync) if instruction is not None else None
+        self._journal.fail(sentence, messages, details)
+
+    def _state(self) -> dict[str, Any]:
+        """What the heartbeat shows."""
+        training = self._training_request()
+        running = self.worker.running
+        segmenting = running.request if running is not None else self._unet.segmenting
+        project = training or segmenting
+        job = segmenting if segmenting is not None and not segmenting.of_project else None
+        folder = job.output.relative_to(self.sync.root) if job and job.output.is_relative_to(self.sync.root) else None
+        return self._machine | {
+            "state": "segmenting" if segmenting else "training" if training else "idle",
+            "unet": self._unet.installed,
+            "local_paths": self.sync.allow_local_paths,
+            "job": {"id": job.job, "folder": (folder or job.output).as_posix()} if job is not None else None,
+            "project": project.project if project is not None else None,
+            "last_error": self._journal.last_error,
+        }
