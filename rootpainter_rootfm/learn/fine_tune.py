@@ -192,6 +192,7 @@ class FineTuner:
 
     def _tiles(self, corrections: Corrections) -> list[tuple[Correction, Window]]:
         tiles = []
+        side = round(self.settings.tile / self.settings.zoom)
         for correction in corrections.validation:
             try:
                 known = corrections.truth(correction).known

@@ -66,7 +66,7 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
 
 def _corner(rng: Generator, truth: Truth, reach: int) -> tuple[int, int]:
     """Top and left of a square of `reach` pixels: around a root or a known pixel, or anywhere."""
-    wanted = truth.root if rng.random() < ROOT_CENTRED else truth.known
+    wanted = truth.root if rng.random() < ROOT_CENTRED and truth.root.any() else truth.known
     per_row = None if wanted is None else np.count_nonzero(wanted, axis=1)
     if per_row is None or not per_row.any():
         height, width = truth.root.shape
