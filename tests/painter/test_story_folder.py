@@ -1,0 +1,154 @@
+"""A folder of images becomes masks, from the window, with a real trainer in a process of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PyQt5 import QtCore, QtWidgets
+
+from rootpainter_rootfm import masks
+from rootpainter_rootfm.painter.job_window import JobWindow
+from rootpainter_rootfm.painter.segment_dialog import SegmentDialog
+from tests.painter.drawn import click, dialogs, entry, photographs, pick, said, type_into
+
+LONG = 120_000
+
+
+@pytest.fixture
+def window(launcher, plugin, library, qtbot):
+    plugin.starts_trainer = True
+    window = launcher.open()
+    for box in dialogs():
+        box.close()
+    qtbot.waitUntil(lambda: plugin.session.trainer.alive, timeout=LONG)
+    return window
+
+
+@pytest.fixture
+def images(sync):
+    folder = sync / "datasets" / "plots"
+    photographs(folder)
+    (folder / "broken.png").write_bytes(b"this is no image")
+    return folder
+
+
+def start(qtbot, window, images, output=None):
+    """Fills in the dialog by keyboard and mouse and starts the job; gives its window."""
+    pick(qtbot, window, "Models", "Segment folder")
+    (dialog,) = dialogs(SegmentDialog)
+    type_into(qtbot, dialog.input, str(images))
+    if output:
+        type_into(qtbot, dialog.output, str(output))
+    qtbot.waitUntil(dialog.segment_button.isEnabled, timeout=LONG)
+    click(qtbot, dialog.segment_button)
+    qtbot.waitUntil(lambda: bool(dialogs(JobWindow)))
+    return dialogs(JobWindow)[-1]
+
+
+def test_folder_is_segmented_and_the_broken_image_is_named(window, images, sync, library, qtbot):
+    view = start(qtbot, window, images)
+    qtbot.waitUntil(lambda: view.job.state.ended, timeout=LONG)
+    output = sync / "segmentations" / f"plots_{library.default.name}"
+    for name in ("one.png", "two.png", "three.png"):
+        assert masks.read(output / name).shape == (96, 128)
+    assert not (output / "broken.png").exists()
+    assert "3 of 4 images have a mask, 1 failed" in view.headline.text()
+    assert view.bar.value() == view.bar.maximum() == 4
+    (row,) = (view.failures.topLevelItem(index) for index in range(view.failures.topLevelItemCount()))
+    assert row.text(0) == "broken.png" and row.text(1)
+    assert view.open_button.isEnabled() and not view.cancel_button.isEnabled()
+    qtbot.waitUntil(view.sheet_button.isEnabled, timeout=10_000)
+
+
+def test_closed_job_goes_on_and_comes_back_from_the_menu(window, images, qtbot):
+    view = start(qtbot, window, images)
+    job = view.job
+    click(qtbot, view.close_button)
+    qtbot.waitUntil(lambda: job.state.ended, timeout=LONG)
+    assert job.state.state == "done"
+    jobs = next(action.menu() for action in window.rootfm_menu.menu.actions() if action.menu())
+    entry(jobs.actions(), "plots: done, 4 of 4").trigger()
+    qtbot.waitUntil(lambda: any(view.job is job for view in dialogs(JobWindow)))
+
+
+def test_cancelled_job_keeps_what_is_done(window, sync, qtbot):
+    folder = sync / "datasets" / "many"
+    photographs(folder, [f"{number:03}.png" for number in range(60)])
+    view = start(qtbot, window, folder)
+    qtbot.waitUntil(lambda: view.job.state.done >= 2, timeout=LONG)
+    click(qtbot, view.cancel_button)
+    qtbot.waitUntil(lambda: view.job.state.state == "cancelled", timeout=LONG)
+    made = list((view.job.order.output).glob("*.png"))
+    assert 2 <= len(made) < 60 and "Cancelled" in view.headline.text()
+    for path in made:
+        masks.read(path)
+
+
+def test_folder_anywhere_on_this_computer(window, tmp_path, qtbot):
+    photographs(tmp_path / "camera")
+    view = start(qtbot, window, tmp_path / "camera", tmp_path / "camera masks")
+    qtbot.waitUntil(lambda: view.job.state.ended, timeout=LONG)
+    assert view.job.state.state == "done"
+    assert len(list((tmp_path / "camera masks").glob("*.png"))) == 3
+
+
+def test_rhizovision_format(window, images, sync, qtbot):
+    pick(qtbot, window, "Models", "Segment folder")
+    (dialog,) = dialogs(SegmentDialog)
+    dialog.format.setCurrentIndex(1)
+    type_into(qtbot, dialog.input, str(images))
+    qtbot.waitUntil(dialog.segment_button.isEnabled, timeout=LONG)
+    click(qtbot, dialog.segment_button)
+    qtbot.waitUntil(lambda: bool(dialogs(JobWindow)))
+    view = dialogs(JobWindow)[-1]
+    qtbot.waitUntil(lambda: view.job.state.ended, timeout=LONG)
+    from PIL import Image
+
+    picture = Image.open(view.job.order.output / "one.png")
+    assert picture.mode == "L" and set(np.unique(picture)) <= {0, 255}
+
+
+def test_rootpainters_own_dialog_has_the_model_and_its_bar_ends(window, images, sync, library, qtbot):
+    pick(qtbot, window, "Network", "Segment folder")
+    widget = window.segment_folder_widget
+    qtbot.waitUntil(lambda: bool(widget.selected_models), timeout=LONG)
+    assert library.default.title in widget.rootfm_models.currentText()
+    (sync / "out").mkdir()
+    widget.input_dir, widget.output_dir = str(images), str(sync / "out")
+    widget.validate()
+    click(qtbot, widget.submit_btn)
+    progress = widget.progress_widget
+    qtbot.waitUntil(lambda: hasattr(progress, "done_window"), timeout=LONG)
+    assert "broken.png" in progress.done_window.text_area.toPlainText()
+    assert len(list((sync / "out").glob("*.png"))) == 3
+    qtbot.waitUntil(lambda: not progress.watch_thread.isRunning(), timeout=10_000)
+
+
+def test_rootpainters_own_dialog_refuses_a_folder_outside(window, sync, tmp_path, qtbot):
+    pick(qtbot, window, "Network", "Segment folder")
+    widget = window.segment_folder_widget
+    qtbot.waitUntil(lambda: bool(widget.selected_models), timeout=LONG)
+    widget.input_dir, widget.output_dir = str(tmp_path / "camera"), str(sync / "out")
+    widget.validate()
+    click(qtbot, widget.submit_btn)
+    qtbot.waitUntil(said("outside the sync folder"))
+    assert not [path for path in (sync / "instructions").iterdir() if path.name.startswith("segment")]
+
+
+def test_second_trainer_is_never_started_and_ours_ends_with_the_program(window, plugin):
+    trainer = plugin.session.trainer
+    trainer.start()
+    assert len(trainer.findChildren(QtCore.QProcess)) == 1
+    process = trainer._process
+    plugin.shut_down()
+    assert process.state() == QtCore.QProcess.NotRunning
+    from rootpainter_rootfm.painter.exchange import read_heartbeat
+
+    assert read_heartbeat(trainer.folder).stopped
+
+
+def test_trainer_that_is_killed_is_reported(window, plugin, qtbot):
+    plugin.session.trainer._process.kill()
+    qtbot.waitUntil(said("The trainer has ended"), timeout=20_000)
+    assert said("Start it again")()
+    assert isinstance(dialogs()[0], QtWidgets.QMessageBox)

@@ -1,0 +1,78 @@
+"""A user who waits for a mask is told why it does not come."""
+
+from __future__ import annotations
+
+import pytest
+
+from rootpainter_rootfm.painter import waiting
+from rootpainter_rootfm.painter.exchange import Heartbeat
+from rootpainter_rootfm.painter.trainer_life import Life
+from tests.painter.drawn import dialogs, make_project, said
+
+
+@pytest.fixture
+def window(launcher, library, sync, monkeypatch, qtbot):
+    monkeypatch.setattr(waiting, "_PATIENCE", 0.2)
+    monkeypatch.setattr(waiting, "_LOOK_EVERY", 0.2)
+    monkeypatch.setattr(waiting, "_OLD_TRAINER_PATIENCE", 0.5)
+    window = launcher.open(make_project(sync, "oats"))
+    for box in dialogs():
+        box.close()
+    return window
+
+
+def test_nobody_takes_the_request(window, qtbot):
+    qtbot.waitUntil(said("No trainer answers"), timeout=10_000)
+    assert said("rootfm trainer --syncdir")()
+    (box,) = [box for box in dialogs() if box.text() == "No trainer answers"]
+    box.close()
+    qtbot.wait(700)
+    assert not said("No trainer answers")()  # it is said once
+
+
+def test_trainer_without_the_plugin_takes_it(window, sync, qtbot):
+    for path in (sync / "instructions").iterdir():
+        path.unlink()
+    qtbot.waitUntil(said("A trainer without this plugin answers"), timeout=10_000)
+
+
+def test_busy_trainer_is_named_at_the_lower_edge(window, plugin, monkeypatch, qtbot):
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.life = Life.ALIVE
+    trainer.heartbeat = Heartbeat(1, "lab", 1, "training", "cpu", project="barley")
+    qtbot.waitUntil(lambda: "the trainer trains" in window.statusBar().currentMessage(), timeout=10_000)
+
+
+def test_trainer_that_comes_late_is_asked_again(window, plugin, sync, qtbot):
+    for path in (sync / "instructions").iterdir():
+        path.unlink()
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.life = Life.ALIVE
+    trainer.changed.emit()
+    assert [path for path in (sync / "instructions").iterdir() if path.name.startswith("segment_")]
+
+
+def test_what_the_trainer_could_not_do_is_shown_once(window, plugin, sync, qtbot):
+    import json
+
+    from rootpainter_rootfm.painter import exchange
+
+    trainer = plugin.session.trainer
+    beat = {"protocol": 1, "host": "lab", "pid": 1, "state": "idle", "device": "cpu"}
+
+    def write(number, error=None):
+        content = beat | {"beat": number, "last_error": error}
+        (sync / exchange.HEARTBEAT).write_text(json.dumps(content))
+
+    write(1)
+    qtbot.waitUntil(lambda: trainer.heartbeat is not None, timeout=10_000)
+    write(2)
+    qtbot.waitUntil(lambda: trainer.alive, timeout=10_000)
+    write(3, {"time": 5.0, "message": "The disk is full. Free some space."})
+    qtbot.waitUntil(said("The disk is full"), timeout=10_000)
+    count = len(dialogs())
+    write(4, {"time": 5.0, "message": "The disk is full. Free some space."})
+    qtbot.waitUntil(lambda: trainer.heartbeat.beat == 4, timeout=10_000)
+    assert len(dialogs()) == count
