@@ -164,7 +164,9 @@ def sentence(state: TrainingState) -> str:
         )
     if state.saved:
         return "A better model was saved and makes the masks from now on. Old masks stay until you make them again."
-    return state.message or "No better model was found. Annotate more images where the mask is wrong, then start again."
+    if state.state == "stopped":
+        return "No better model was saved yet. Start again whenever you like."
+    return "No better model was found. Annotate more images where the mask is wrong, then start again."
 
 
 def _count(checks: int) -> str:

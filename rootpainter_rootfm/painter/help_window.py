@@ -21,7 +21,7 @@ always do in RootPainter, and let it learn from your corrections.</p>
 seconds; press <b>S</b> to see it.</li>
 <li>Paint what is missing in red (<b>Q</b>) and what is no root in green (<b>W</b>). A few strokes where the model is
 wrong are worth more than a whole painted image.</li>
-<li><b>V</b> shows in orange where the model is unsure, and <b>View → Images by uncertainty</b> lists the images in which
+<li><b>V</b> shows in orange where the model is unsure, <b>View → Images by uncertainty</b> lists the images in which
 it is least sure.</li>
 <li><b>Network → Start training.</b> The plot shows how well the model does on the images set aside for checking. It
 needs two annotated images. Training ends by itself when nothing more is gained.</li>

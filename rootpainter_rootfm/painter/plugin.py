@@ -8,6 +8,7 @@ from typing import Any
 from PyQt5 import QtWidgets
 
 from . import host_segment, new_project, requests
+from .closing import Closing
 from .host import Host, lacking
 from .models_menu import ModelsMenu
 from .plugins import Plugin
@@ -57,6 +58,7 @@ class RootFMPlugin(Plugin):
         if not hasattr(window, "rootfm_status"):
             window.rootfm_status = TrainerStatus(self.session, window)
             window.statusBar().addPermanentWidget(window.rootfm_status)
+            window.rootfm_closing = Closing(self.session, window)
 
     def project_opened(self, window: Any) -> None:
         """Adds what an open project has."""

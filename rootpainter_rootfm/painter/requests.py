@@ -55,7 +55,7 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
         if named:
             extra["model_paths"] = [str(named[0])]
         elif not choice.window_checkpoints(window):
-            _begin_with(shared, window, own)
+            _begin_with(window, own)
         with _adding(window, extra):
             original(window, image_fnames)
 
@@ -83,7 +83,7 @@ def _ask_library(
     session.prepare(card, send, lambda error: show_failure(window, "This model cannot be used", str(error)))
 
 
-def _begin_with(session: Session, window: Any, own: dict[str, Any]) -> None:
+def _begin_with(window: Any, own: dict[str, Any]) -> None:
     """A project that was begun with a foundation model and has lost its models gets that one, not a random U-Net."""
     begun = exchange.read_json(Path(window.proj_file_path)).get("rootfm")
     if isinstance(begun, dict) and isinstance(begun.get("model"), dict):
@@ -102,7 +102,10 @@ def _with_settings(session: Callable[[], Session | None], original: Callable[...
         if refusal:
             show_failure(window, "Training cannot start yet", refusal)
             return
-        with _adding(window, {"rootfm": {"settings": shared.preferences.settings.to_dict()}}):
+        own: dict[str, Any] = {"settings": shared.preferences.settings.to_dict()}
+        if not choice.window_checkpoints(window):
+            _begin_with(window, own)
+        with _adding(window, {"rootfm": own}):
             original(window)
         shared.training_asked.emit(window)
 

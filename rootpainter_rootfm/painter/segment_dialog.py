@@ -171,6 +171,8 @@ class SegmentDialog(QtWidgets.QDialog):
             level, line = Level.NOTE, f"{line}. Your folder waits for its turn."
         if level is Level.STOP:
             line = f"{line}. <a href='trainer'>Start one…</a>"
+            if not trainer.expected:
+                line += " RootPainter's own trainer does it from Network → Segment folder."
         self._show_findings([Finding(level, line), *report.findings])
         ready = report.may_start and level is not Level.STOP and self.model.currentData() is not None
         self.segment_button.setEnabled(ready)

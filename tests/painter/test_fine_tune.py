@@ -83,6 +83,7 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
         (TrainingState("running", history=({},), without_progress=2, patience=9), "9 checks without a gain"),
         (TrainingState("finished", saved="000002_1.pth"), "A better model was saved"),
         (TrainingState("finished"), "Annotate more images"),
+        (TrainingState("stopped"), "Start again whenever you like"),
         (TrainingState("failed", message="The disk is full."), "The disk is full."),
         (TrainingState("failed"), "Trainer"),
     ],

@@ -87,12 +87,14 @@ def test_from_a_new_project_to_a_better_mask(window, sync, library, qtbot):
     click(qtbot, panel.stop_button)
     qtbot.waitUntil(lambda: not panel.stop_button.isEnabled(), timeout=20_000)
 
-    name = next(iter(before))
-    renewed = masks.read(project / "segmentations" / name).copy()
-    window.rootfm_project._renew([name], "one image")
-    qtbot.waitUntil(lambda: not np.array_equal(masks.read(project / "segmentations" / name), renewed), timeout=LONG)
-    after = dice(masks.read(project / "segmentations" / name), truth[name])
-    assert after > before[name]
+    click(qtbot, window.nav.prev_image_button)
+    name, file = window.png_fname, project / "segmentations" / window.png_fname
+    old = file.stat().st_mtime_ns
+    qtbot.keyClick(window, "R")
+    qtbot.waitUntil(lambda: file.stat().st_mtime_ns != old, timeout=LONG)
+    assert dice(masks.read(file), truth[name]) > before[name]
+    # and what is on the screen is the better mask
+    qtbot.waitUntil(lambda: window.seg_mtime == file.stat().st_mtime, timeout=10_000)
 
 
 def test_refused_creation_leaves_the_form_usable(window, sync, tmp_path, qtbot):

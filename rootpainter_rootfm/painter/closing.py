@@ -1,0 +1,61 @@
+"""When a window is closed: its dialogs go with it, and work that would end with the program is named first."""
+
+from __future__ import annotations
+
+from PyQt5 import QtCore, QtWidgets
+
+from .session import Session
+
+
+class Closing(QtCore.QObject):
+    """Watches one of RootPainter's windows."""
+
+    def __init__(self, session: Session, window: QtWidgets.QMainWindow) -> None:
+        super().__init__(window)
+        self._session = session
+        self._window = window
+        self._sure = False
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
+        """Stops the user's closing while there is work; RootPainter's own, as in Close project, goes through."""
+        if watched is not self._window or event.type() != QtCore.QEvent.Close:
+            return False
+        work = self._work()
+        if event.spontaneous() and work and not self._sure:
+            event.ignore()
+            self._ask(work)
+            return True
+        for dialog in self._window.findChildren(QtWidgets.QDialog):
+            dialog.close()
+        return False
+
+    def _work(self) -> str:
+        """What would end with our trainer, in words; empty where nothing would."""
+        trainer = self._session.trainer
+        if not trainer.running:
+            return ""
+        running = [job for job in self._session.jobs if not job.state.ended]
+        if running:
+            state = running[-1].state
+            return f"The folder {running[-1].order.images.name} is being segmented, {state.done} of {state.total} done."
+        if trainer.heartbeat is not None and trainer.heartbeat.state == "training":
+            return f"The project {trainer.heartbeat.project or ''} is being trained."
+        return ""
+
+    def _ask(self, work: str) -> None:
+        box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Question, "RootPainter", work, parent=self._window)
+        box.setInformativeText(
+            "The trainer was started by this window and ends with it. What is done is kept; a folder is continued when "
+            "a trainer is started again."
+        )
+        stop = box.addButton("Stop and close", QtWidgets.QMessageBox.AcceptRole)
+        box.addButton("Keep working", QtWidgets.QMessageBox.RejectRole)
+        box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+
+        def close() -> None:
+            self._sure = True
+            self._window.close()
+
+        stop.clicked.connect(lambda: QtCore.QTimer.singleShot(0, close))
+        box.open()
