@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STATE = ".rootfm_training.json"
+MODEL = ".rootfm_model.pth"
 PATIENCE = 20
 """Epochs without a better model after which training ends; ten minutes and more on a CPU."""
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -66,6 +68,7 @@ class FineTuning:
             "message": "Waiting for annotations",
         }
         self._told: set[str] = set()
+        self._suspected: set[str] = set()
 
     @property
     def instruction(self) -> Instruction:
@@ -99,6 +102,8 @@ class FineTuning:
 
         request = self.request
         self._show("running", "Preparing training")
+        for left in request.logs.glob(f"{Path(MODEL).stem}*"):
+            left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
         corrections = Corrections(request.images, request.train, request.val)
         tuner, best = self._begin()
@@ -161,9 +166,10 @@ class FineTuning:
         """Takes in new and changed annotations, and tells once of each that cannot be used."""
         yield from corrections.refresh()
         for name, cause in corrections.problems.items():
-            if cause not in self._told:
-                self._told.add(cause)
-                self._journal.fail(f"Training leaves out {name}. {cause}", self.request.messages)
+            # At first sight a file may only be half-written.
+            if cause in self._suspected:
+                self._tell_once(f"Training leaves out {name}. {cause}")
+            self._suspected.add(cause)
 
     def _replaced(self, best: _Best) -> bool:
         """Whether somebody else put another model into the project, or took it away, since the last look."""
@@ -199,8 +205,11 @@ class FineTuning:
         from ..model.checkpoint import write_pth
 
         path = numbered(self.request.models, best.path)
+        # Whatever lies in the folder of models may be taken for one: the file is made elsewhere in the project.
+        made = self.request.logs / MODEL
         try:
-            write_pth(tuner.average.network.state_dict(), path)
+            write_pth(tuner.average.network.state_dict(), made)
+            os.replace(made, path)
         except (OSError, RootFMError) as error:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False

@@ -137,14 +137,20 @@ class InstructionBox:
         """It cannot be carried out: to ``failed_instructions``, with the reason beside it."""
         self._set_aside(instruction.file, reason, instruction, details)
 
-    def retry(self, instruction: Instruction, reason: str) -> None:
-        """It failed for a cause that may pass, such as a file still being synchronised: `take` gives it again."""
+    def retry(self, instruction: Instruction, reason: str) -> bool:
+        """It failed for a cause that may pass, such as a file still being synchronised.
+
+        Returns:
+            Whether `take` will give it again; if not, it was given up and reported.
+        """
         self._forget_begun(instruction.file)
         first = instruction.file not in self._trials
-        if self._failed_try(instruction.file, self._taken, reason, instruction):
-            self._waiting[instruction.file] = instruction
-            if first:
-                self._report(f"{reason} Trying again for a minute.", instruction, "")
+        if not self._failed_try(instruction.file, self._taken, reason, instruction):
+            return False
+        self._waiting[instruction.file] = instruction
+        if first:
+            self._report(f"{reason} Trying again for a minute.", instruction, "")
+        return True
 
     def release(self) -> None:
         """The trainer ends in good order: what it worked on did not bring it down."""

@@ -1,0 +1,212 @@
+"""Annotations as training targets: what was painted counts, what was not does not."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rootpainter_rootfm import masks
+from rootpainter_rootfm.errors import DataError, ImageError, MaskError
+from rootpainter_rootfm.learn import corrections
+from rootpainter_rootfm.learn.corrections import Corrections, divide, read
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("images", "train", "val"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def photograph(project, stem, size=(96, 128), ending=".png"):
+    rng = np.random.default_rng(len(stem))
+    Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(project / "images" / f"{stem}{ending}")
+
+
+def annotate(
+    project, part, stem, size=(96, 128), root=(slice(10, 14), slice(5, 60)), soil=(slice(40, 60), slice(5, 60))
+):
+    layers = []
+    for place in (root, soil):
+        layers.append(np.zeros(size, bool))
+        if place is not None:
+            layers[-1][place] = True
+    path = project / part / f"{stem}.png"
+    masks.write_annotation(*layers, path)
+    return path
+
+
+def opened(project, **options):
+    found = Corrections(project / "images", project / "train", project / "val", **options)
+    list(found.refresh())
+    return found
+
+
+def test_only_what_was_painted_is_known(project):
+    path = annotate(project, "train", "a")
+    root, known = read(path)
+    assert root[10, 5] and known[10, 5] and known[50, 5] and not root[50, 5] and not known[0, 0]
+    assert root.sum() == 4 * 55 and known.sum() == 24 * 55
+
+
+def test_training_and_validation_annotations_belong_to_their_images_whatever_the_ending(project):
+    photograph(project, "a", ending=".jpg")
+    photograph(project, "b [1]", ending=".TIF")
+    annotate(project, "train", "a")
+    annotate(project, "val", "b [1]")
+    found = opened(project)
+    assert [item.image.name for item in found.training] == ["a.jpg"]
+    assert [item.image.name for item in found.validation] == ["b [1].TIF"]
+    truth = found.truth(found.training[0])
+    assert truth.image.shape == (96, 128, 3) and truth.root.sum() == 4 * 55
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_one_annotated_image_is_divided_between_training_and_validation(project, part):
+    photograph(project, "a", size=(300, 400))
+    annotate(
+        project, part, "a", size=(300, 400), root=(slice(10, 14), slice(5, 380)), soil=(slice(200, 260), slice(5, 380))
+    )
+    found = opened(project)
+    training, validation = found.truth(found.training[0]), found.truth(found.validation[0])
+    assert not (training.known & validation.known).any()
+    whole = read(project / part / "a.png")[1]
+    assert np.array_equal(training.known | validation.known, whole)
+    for truth in (training, validation):
+        assert truth.root.any() and (truth.known & ~truth.root).any()
+    assert 0.15 < validation.known.sum() / whole.sum() < 0.5
+    assert not (training.root & ~training.known).any()
+
+
+def test_a_stroke_too_small_to_divide_serves_both(project):
+    photograph(project, "a")
+    annotate(project, "val", "a", root=(slice(5, 9), slice(5, 9)), soil=None)
+    found = opened(project)
+    assert found.truth(found.training[0]).root.sum() == found.truth(found.validation[0]).root.sum() == 16
+
+
+@pytest.mark.parametrize(
+    ("root", "soil"), [(None, (slice(9, 90), slice(9, 120))), ((slice(9, 90), slice(9, 120)), None)]
+)
+def test_only_soil_or_only_root_is_enough(project, root, soil):
+    photograph(project, "a")
+    annotate(project, "train", "a", root=root, soil=soil)
+    found = opened(project)
+    assert found.truth(found.training[0]).known.any() and found.truth(found.validation[0]).known.any()
+
+
+def test_annotations_that_say_nothing_are_left_out(project):
+    photograph(project, "erased")
+    photograph(project, "blue")
+    photograph(project, "good")
+    annotate(project, "train", "erased", root=None, soil=None)
+    blue = np.zeros((96, 128, 4), np.uint8)
+    blue[5:20, 5:20] = [0, 0, 255, 180]
+    Image.fromarray(blue).save(project / "train" / "blue.png")
+    annotate(project, "train", "good")
+    found = opened(project)
+    assert [item.image.stem for item in found.training] == ["good"]
+    assert found.problems == {}
+
+
+def test_new_changed_and_removed_annotations_are_noticed(project):
+    photograph(project, "a")
+    photograph(project, "b")
+    path = annotate(project, "train", "a")
+    found = opened(project)
+    before = found.training
+    list(found.refresh())
+    assert found.training == before
+    annotate(project, "val", "b")
+    annotate(project, "train", "a", soil=(slice(40, 90), slice(5, 60)))
+    os.utime(path, ns=(1, 1))
+    list(found.refresh())
+    assert found.training != before and len(found.validation) == 1
+    assert found.truth(found.training[0]).known.sum() == (4 + 50) * 55
+    path.unlink()
+    list(found.refresh())
+    assert [item.part for item in (*found.training, *found.validation)] == ["train", "val"]
+
+
+def test_a_half_written_annotation_is_taken_once_it_is_whole(project):
+    photograph(project, "a")
+    whole = annotate(project, "train", "a").read_bytes()
+    path = project / "train" / "a.png"
+    path.write_bytes(whole[: len(whole) // 2])
+    found = opened(project)
+    assert found.training == () and "a.png" in found.problems
+    path.write_bytes(whole)
+    list(found.refresh())
+    assert len(found.training) == 1 and found.problems == {}
+
+
+def test_an_annotation_without_its_image_is_a_problem_that_is_named(project):
+    annotate(project, "train", "lost")
+    found = opened(project)
+    assert found.training == ()
+    assert "lost" in found.problems["lost.png"] and "images" in found.problems["lost.png"]
+
+
+def test_an_image_that_is_gone_or_changed_size_is_said_and_can_be_dropped(project):
+    photograph(project, "a")
+    photograph(project, "b")
+    annotate(project, "train", "a")
+    annotate(project, "val", "b")
+    found = opened(project)
+    (project / "images" / "a.png").unlink()
+    with pytest.raises(ImageError) as gone:
+        found.truth(found.training[0])
+    found.drop(found.training[0], str(gone.value))
+    assert found.training == () and "a.png" in found.problems["a.png"]
+    photograph(project, "b", size=(50, 50))
+    with pytest.raises(DataError, match="128×96"):
+        found.truth(found.validation[0])
+    photograph(project, "a")
+    annotate(project, "train", "a", soil=None)
+    list(found.refresh())
+    assert len(found.training) == 1, "a new annotation brings it back"
+
+
+def test_a_vanished_folder_of_annotations_is_an_error_that_names_it(project):
+    found = opened(project)
+    (project / "val").rmdir()
+    with pytest.raises(DataError, match="val"):
+        list(found.refresh())
+
+
+def test_images_are_decoded_once_and_kept_within_the_limit(project, monkeypatch):
+    for stem in ("a", "b", "c"):
+        photograph(project, stem)
+        annotate(project, "train", stem)
+    decoded = []
+    original = corrections.images.read
+    monkeypatch.setattr(corrections.images, "read", lambda path: decoded.append(Path(path).stem) or original(path))
+    roomy = opened(project)
+    for _ in range(3):
+        for item in roomy.training:
+            roomy.truth(item)
+    assert sorted(decoded) == ["a", "b", "c"]
+    decoded.clear()
+    tight = opened(project, cache_bytes=96 * 128 * 6)
+    for _ in range(2):
+        for item in tight.training:
+            tight.truth(item)
+    assert sorted(decoded) == ["a", "a", "b", "b", "c", "c"]
+    assert sum(size for _, size in tight._cache._held.values()) <= 96 * 128 * 6
+
+
+def test_an_unreadable_annotation_raises(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(MaskError):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (65, 200), (1000, 700)])
+def test_a_division_covers_everything_once(shape):
+    rng = np.random.default_rng(3)
+    known = rng.random(shape) < 0.02
+    root = known & (rng.random(shape) < 0.5)
+    training, validation = divide(root, known, "train"), divide(root, known, "val")
+    assert (training ^ validation).all() or (training.all() and validation.all())

@@ -1,0 +1,226 @@
+"""Instructions are read once complete, never lost, and never in each other's way."""
+
+import json
+import os
+
+import pytest
+
+from rootpainter_rootfm.trainer import instructions
+from rootpainter_rootfm.trainer.instructions import InstructionBox
+from rootpainter_rootfm.trainer.paths import SyncFolder
+
+
+class Reports(list):
+    def __call__(self, sentence, instruction, details):
+        self.append((sentence, instruction.file if instruction else None))
+
+
+@pytest.fixture
+def sync(tmp_path):
+    folder = SyncFolder(tmp_path / "sync")
+    folder.prepare()
+    return folder
+
+
+@pytest.fixture
+def reports():
+    return Reports()
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """No waiting between two tries."""
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0.0)
+
+
+def put(sync, file, content, age=0):
+    path = sync.instructions / file
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    if age:
+        stamp = path.stat().st_mtime - age
+        os.utime(path, (stamp, stamp))
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_instructions_are_taken_in_the_order_they_were_sent(sync, reports):
+    put(sync, "segment_-9", {"n": 2}, age=10)
+    put(sync, "stop_training_5", {"n": 3}, age=5)
+    put(sync, "segment_1", {"n": 1}, age=20)
+    taken = InstructionBox(sync, reports).take()
+    assert [(item.name, item.content["n"]) for item in taken] == [("segment", 1), ("segment", 2), ("stop_training", 3)]
+    assert names(sync.instructions) == []
+
+
+def test_a_finished_instruction_goes_to_executed_and_a_failed_one_to_failed_with_its_reason(sync, reports):
+    put(sync, "segment_1", {})
+    put(sync, "segment_2", {})
+    box = InstructionBox(sync, reports)
+    first, second = box.take()
+    box.finish(first)
+    box.fail(second, "No disk.", "traceback")
+    assert names(sync.executed) == ["segment_1"]
+    assert names(sync.failed) == ["segment_2", "segment_2_exception.txt"]
+    assert (sync.failed / "segment_2_exception.txt").read_text() == "No disk.\ntraceback"
+    assert reports == [("No disk.", "segment_2")]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("segment_1", ""),
+        ("segment_1", '{"dataset_dir": "da'),
+        ("segment_1", "[1, 2]"),
+        ("segment_1", "[" * 100_000),
+        ("start_everything_1", "{}"),
+        ("segment", "{}"),
+        ("notes.txt", "buy milk"),
+    ],
+)
+def test_what_cannot_be_read_ends_in_failed_after_its_tries_and_blocks_nothing(sync, reports, at_once, file, content):
+    put(sync, file, content, age=60)
+    put(sync, "trainer_status_7", {})
+    box = InstructionBox(sync, reports)
+    assert [item.file for item in box.take()] == ["trainer_status_7"]
+    for _ in range(instructions.TRIES - 2):
+        assert box.take() == []
+    assert names(sync.failed) == [] and reports == []
+    assert box.take() == []
+    assert names(sync.failed) == [file, f"{file}_exception.txt"]
+    assert file in reports[0][0]
+    assert names(sync.instructions) == []
+
+
+def test_a_file_that_is_still_being_written_is_given_time_and_then_taken(sync, reports, at_once):
+    put(sync, "segment_1", '{"dataset_dir": ')
+    box = InstructionBox(sync, reports)
+    for _ in range(instructions.TRIES - 1):
+        assert box.take() == []
+    put(sync, "segment_1", '{"dataset_dir": "datas')
+    for _ in range(instructions.TRIES - 1):
+        assert box.take() == [], "a change starts the count anew"
+    put(sync, "segment_1", {"dataset_dir": "datasets/a"})
+    assert [item.content for item in box.take()] == [{"dataset_dir": "datasets/a"}]
+    assert reports == []
+
+
+def test_tries_are_a_second_apart_however_often_the_folder_is_looked_at(sync, reports):
+    put(sync, "segment_1", "")
+    box = InstructionBox(sync, reports)
+    for _ in range(instructions.TRIES * 2):
+        box.take()
+    assert names(sync.instructions) == ["segment_1"]
+
+
+def test_files_of_the_system_are_left_alone(sync, reports, at_once):
+    for file in ("desktop.ini", "Thumbs.db", ".DS_Store", "._segment_1"):
+        put(sync, file, "x")
+    (sync.instructions / "segment_folder").mkdir()
+    box = InstructionBox(sync, reports)
+    for _ in range(instructions.TRIES + 1):
+        assert box.take() == []
+    assert (sync.instructions / "desktop.ini").exists()
+    assert names(sync.failed) == []
+
+
+def test_a_cause_that_passes_is_tried_again_and_the_user_hears_of_it_once(sync, reports, at_once):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (instruction,) = box.take()
+    assert box.retry(instruction, "The model is not there.")
+    assert box.take() == [instruction]
+    assert box.retry(instruction, "The model is not there.")
+    assert reports == [("The model is not there. Trying again for a minute.", "segment_1")]
+    assert box.take() == [instruction]
+    box.finish(instruction)
+    assert names(sync.executed) == ["segment_1"]
+
+
+def test_a_cause_that_stays_is_given_up_after_the_tries(sync, reports, at_once):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (instruction,) = box.take()
+    tries = 1
+    while box.retry(instruction, "The model is not there."):
+        tries += 1
+        assert box.take() == [instruction]
+    assert tries == instructions.TRIES
+    assert names(sync.failed) == ["segment_1", "segment_1_exception.txt"]
+    assert reports[-1] == ("The model is not there.", "segment_1")
+    assert box.take() == []
+
+
+def test_what_was_taken_and_not_finished_is_there_again_after_a_restart(sync, reports):
+    put(sync, "segment_1", {"n": 1})
+    put(sync, "start_training_2", {"n": 2})
+    box = InstructionBox(sync, reports)
+    for instruction in box.take():
+        box.begin(instruction)
+    resumed = InstructionBox(sync, reports).resume()
+    assert [item.content["n"] for item in resumed] == [1, 2]
+    assert reports == []
+
+
+def test_an_instruction_that_brings_the_trainer_down_at_every_start_is_set_aside(sync, reports):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    todo = box.take()
+    for _ in range(instructions.STARTS):
+        box.begin(todo[0])
+        box = InstructionBox(sync, reports)
+        todo = box.resume()
+    assert todo == []
+    assert names(sync.failed) == ["segment_1", "segment_1_exception.txt"]
+    assert "ended unexpectedly" in reports[0][0]
+
+
+def test_an_end_in_good_order_does_not_count_as_an_unexpected_one(sync, reports):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (todo,) = box.take()
+    for _ in range(instructions.STARTS + 1):
+        box.begin(todo)
+        box.release()
+        box = InstructionBox(sync, reports)
+        (todo,) = box.resume()
+
+
+def test_masks_asked_for_while_no_trainer_ran_are_made_but_no_old_training_is_begun(sync, reports):
+    put(sync, "segment_1", {}, age=3)
+    put(sync, "start_training_2", {}, age=2)
+    put(sync, "stop_training_3", {}, age=1)
+    box = InstructionBox(sync, reports)
+    assert box.resume() == []
+    assert [item.file for item in box.take()] == ["segment_1"]
+    assert names(sync.failed) == ["start_training_2", "start_training_2_exception.txt"]
+    assert names(sync.executed) == ["stop_training_3"]
+    assert "Start it again" in reports[0][0]
+
+
+def test_an_instruction_that_the_window_took_back_is_no_fault(sync, reports, at_once):
+    path = put(sync, "segment_1", "")
+    box = InstructionBox(sync, reports)
+    box.take()
+    path.unlink()
+    assert box.take() == [] and reports == []
+
+
+def test_a_vanished_folder_of_instructions_is_made_again(sync, reports):
+    sync.instructions.rmdir()
+    box = InstructionBox(sync, reports)
+    assert box.take() == []
+    put(sync, "segment_1", {})
+    assert len(box.take()) == 1
+
+
+def test_no_folder_is_made_where_the_whole_sync_folder_is_away(sync, reports):
+    box = InstructionBox(sync, reports)
+    away = sync.root.rename(sync.root.with_name("away"))
+    assert box.take() == []
+    assert not sync.root.exists()
+    away.rename(sync.root)
+    put(sync, "segment_1", {})
+    assert len(box.take()) == 1

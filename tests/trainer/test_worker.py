@@ -1,0 +1,165 @@
+"""What a user waits for comes first; no fault ends the worker."""
+
+import threading
+import time
+
+import pytest
+
+from rootpainter_rootfm.errors import Cancelled, ModelError, SettingsError
+from rootpainter_rootfm.trainer.instructions import Instruction
+from rootpainter_rootfm.trainer.worker import Worker
+
+
+class Job:
+    """Work of some parts that notes when each is done."""
+
+    request = None
+
+    def __init__(self, name, log, parts=1, urgent_parts=False, error=None, meanwhile=None):
+        self.instruction = Instruction(name, "segment", {})
+        self.log, self.parts, self.error, self.meanwhile = log, parts, error, meanwhile
+        self.one_at_a_time = urgent_parts
+        self.ended = ""
+
+    def run(self, between):
+        while self.parts:
+            if self.ended:
+                raise Cancelled(self.ended)
+            self.log.append(self.instruction.file)
+            self.parts -= 1
+            if self.error:
+                raise self.error
+            if self.meanwhile:
+                self.meanwhile()
+            if self.one_at_a_time:
+                return self.parts == 0
+            between()
+        return True
+
+    def cancel(self):
+        self.ended = "cancelled"
+
+    def interrupt(self):
+        self.ended = "interrupted"
+
+
+class Course:
+    """A training of a number of steps."""
+
+    request = None
+
+    def __init__(self, log, steps=3, error=None):
+        self.instruction = Instruction("training", "start_training", {})
+        self.log, self.count, self.error, self.stopped = log, steps, error, False
+
+    def steps(self):
+        for _ in range(self.count):
+            if self.stopped:
+                self.log.append("stopped")
+                return
+            self.log.append("step")
+            yield
+        if self.error:
+            raise self.error
+
+    def stop(self):
+        self.stopped = True
+
+
+def run_all(worker, parts=50):
+    for _ in range(parts):
+        worker.do_next()
+
+
+def outcomes(worker):
+    found = []
+    while not worker.outcomes.empty():
+        outcome = worker.outcomes.get()
+        found.append((outcome.instruction.file, outcome.kind))
+    return found
+
+
+def test_urgent_work_is_done_between_the_images_of_a_folder_and_folders_wait_for_each_other():
+    worker, log = Worker(), []
+    folder = Job("folder", log, parts=3)
+    folder.meanwhile = lambda: worker.add(Job("now", log), urgent=True) if folder.parts == 2 else None
+    worker.add(folder, urgent=False)
+    worker.add(Job("next folder", log), urgent=False)
+    run_all(worker)
+    assert log == ["folder", "now", "folder", "folder", "next folder"]
+    assert outcomes(worker) == [("now", "finished"), ("folder", "finished"), ("next folder", "finished")]
+
+
+def test_the_image_asked_for_last_comes_first_and_the_others_are_not_forgotten():
+    worker, log = Worker(), []
+    worker.add(Job("old", log, parts=3, urgent_parts=True), urgent=True)
+    worker.do_next()
+    worker.add(Job("new", log, parts=2, urgent_parts=True), urgent=True)
+    run_all(worker)
+    assert log[:2] == ["old", "new"]
+    assert sorted(log) == ["new"] * 2 + ["old"] * 3
+    assert sorted(outcomes(worker)) == [("new", "finished"), ("old", "finished")]
+
+
+def test_training_goes_on_when_nothing_else_is_to_be_done():
+    worker, log = Worker(), []
+    worker.train(Course(log))
+    worker.do_next()
+    worker.add(Job("now", log), urgent=True)
+    run_all(worker)
+    assert log == ["step", "now", "step", "step"]
+    assert worker.training is None
+    assert ("training", "finished") in outcomes(worker)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ModelError("not there yet"), "retry"),
+        (OSError(28, "No space left on device"), "retry"),
+        (SettingsError("tile"), "failed"),
+        (ValueError("a fault of ours"), "failed"),
+        (MemoryError(), "failed"),
+        (Cancelled("stop"), "finished"),
+    ],
+)
+def test_every_fault_becomes_an_outcome_and_the_next_work_is_done(error, kind):
+    worker, log = Worker(), []
+    worker.add(Job("bad", log, error=error), urgent=False)
+    worker.add(Job("good", log), urgent=False)
+    worker.train(Course(log, steps=1, error=error))
+    run_all(worker)
+    assert outcomes(worker) == [("bad", kind), ("good", "finished"), ("training", kind)]
+    assert worker.training is None
+
+
+def test_cancel_reaches_running_work_and_takes_queued_work_away():
+    worker, log = Worker(), []
+    running, queued, other = Job("a", log, parts=9), Job("b", log), Job("c", log)
+    dropped = []
+    running.meanwhile = lambda: dropped.extend(worker.cancel(lambda work: work in (running, queued)))
+    for job in (running, queued, other):
+        worker.add(job, urgent=False)
+    run_all(worker)
+    assert dropped == [queued]
+    assert log == ["a", "c"]
+
+
+def test_the_end_interrupts_work_without_an_outcome_and_stops_training_in_good_order():
+    worker, log = Worker(), []
+    began = threading.Event()
+
+    def slow():
+        began.set()
+        time.sleep(0.05)
+
+    job = Job("long", log, parts=10_000)
+    job.meanwhile = slow
+    worker.train(Course(log, steps=10_000))
+    worker.start()
+    worker.add(job, urgent=False)
+    assert began.wait(5)
+    assert worker.end(5)
+    assert job.ended == "interrupted"
+    assert log[-1] == "stopped"
+    assert outcomes(worker) == [("training", "finished")], "the job is gone on with at the next start"
