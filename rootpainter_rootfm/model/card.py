@@ -6,9 +6,11 @@ import dataclasses
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from .. import files
 from ..errors import ModelError
 from ..opening import Unreadable, opened
 
@@ -19,6 +21,7 @@ TILE_MULTIPLE = 32
 # What Windows, macOS and Linux all take as a file name, and what a shell leaves as it is.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?<!\.)")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?<!\.)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -84,6 +87,49 @@ def is_model_name(name: str) -> bool:
     return bool(_NAME.fullmatch(name)) and not _DEVICES.fullmatch(name)
 
 
+def card_beside(path: Path) -> ModelCard | None:
+    """The card in the JSON file of the same name beside a weights file, or None when there is no such file.
+
+    Raises ModelError when it cannot be read or describes other weights.
+    """
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return None
+    card = ModelCard.read(beside)
+    if card.sha256 != digest_of(path):
+        raise ModelError(f"{beside} describes other weights than {path}: correct its sha256 or move it away.")
+    return card
+
+
+def card_of_file(path: Path, parent: ModelCard) -> ModelCard:
+    """A card for weights that came without one; tile sizes and padding are those of `parent`, the threshold 0.5."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:60].rstrip(".")
+    digest = digest_of(path)
+    return replace(
+        parent,
+        name=stem if is_model_name(stem) else f"model-{digest[:8]}",
+        title=path.name,
+        file=path.name,
+        sha256=digest,
+        licence="not stated",
+        training_data=(),
+        threshold=0.5,
+        trained=True,
+        weaknesses="",
+        notes=f"From {path.name} (sha256 {digest}). Tile sizes and padding are taken over from {parent.name}.",
+        url=None,
+        size_bytes=path.stat().st_size,
+    )
+
+
+def digest_of(path: Path) -> str:
+    """The file's sha256; raises ModelError when it cannot be read."""
+    try:
+        return files.sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
 def _parse(text: str) -> ModelCard:
     try:
         values = json.loads(text)
@@ -120,7 +166,7 @@ def _is_dataset(value: Any) -> bool:
 _RULES = {
     "name": lambda value: _is_text(value) and is_model_name(value),
     "title": _is_text,
-    "file": lambda value: _is_text(value) and is_model_name(value),
+    "file": lambda value: _is_text(value) and bool(_FILE.fullmatch(value)) and not _DEVICES.fullmatch(value),
     "sha256": lambda value: _is_text(value) and bool(_SHA256.fullmatch(value)),
     "licence": _is_text,
     "training_data": lambda value: isinstance(value, list) and all(map(_is_dataset, value)),

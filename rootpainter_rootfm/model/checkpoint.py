@@ -38,7 +38,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         WeightsError: The file is missing, empty, cut short, holds code or another network, or a tensor is
             missing, has another shape, or has values that are not numbers.
     """
-    return _read(path, _expected_shapes())
+    return _read(path, expected_shapes())
 
 
 def load_network(path: str | os.PathLike[str]) -> MobileSAM:
@@ -75,15 +75,16 @@ def write_pth(state: State, path: str | os.PathLike[str]) -> None:
         torch.save(tensors, beside)
 
 
+@lru_cache(maxsize=1)
+def expected_shapes() -> Shapes:
+    """The names of the network's 439 tensors and their shapes."""
+    return _shapes(MobileSAM())
+
+
 def is_half_exact(state: State) -> bool:
     """Whether every value survives half precision unchanged, as after reading a half-precision file."""
     floats = (tensor for tensor in state.values() if tensor.is_floating_point())
     return all(torch.equal(tensor.half().to(tensor.dtype), tensor) for tensor in floats)
-
-
-@lru_cache(maxsize=1)
-def _expected_shapes() -> Shapes:
-    return _shapes(MobileSAM())
 
 
 def _shapes(network: MobileSAM) -> Shapes:
@@ -177,7 +178,7 @@ def _halved(tensor: Tensor) -> Tensor:
 
 def _checked(state: State, path: str | os.PathLike[str]) -> dict[str, Tensor]:
     try:
-        _check(state, _expected_shapes())
+        _check(state, expected_shapes())
         tensors = {name: _plain(name, tensor) for name, tensor in state.items()}
         _check_finite(tensors)
     except Unreadable as error:
