@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pooch
-from requests import RequestException
 
 from ..errors import ModelError
 from ..progress import Progress
@@ -57,6 +56,6 @@ def download(card: ModelCard, target: Path, progress: Progress) -> None:
             f"What {card.url} gave is not the model {card.name}: its checksum is another one, so it was thrown away. "
             f"Try again later. {otherwise}"
         ) from error
-    except (RequestException, OSError) as error:
+    except OSError as error:  # what requests raises is one too
         cause = getattr(error, "strerror", None) or error
         raise ModelError(f"The model {card.name} cannot be downloaded from {card.url}: {cause}. {otherwise}") from error
