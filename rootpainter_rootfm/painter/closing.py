@@ -5,6 +5,7 @@ from __future__ import annotations
 from PyQt5 import QtCore, QtWidgets
 
 from .session import Session
+from .workers import Poll
 
 
 class Closing(QtCore.QObject):
@@ -28,6 +29,9 @@ class Closing(QtCore.QObject):
             return True
         for dialog in self._window.findChildren(QtWidgets.QDialog):
             dialog.close()
+        # RootPainter never deletes a closed window; what looks at files for it would look for ever.
+        for poll in self._window.findChildren(Poll):
+            poll.stop()
         return False
 
     def _work(self) -> str:

@@ -48,8 +48,12 @@ class ModelsMenu(QtCore.QObject):
         self._jobs = QtWidgets.QMenu("Segmentation jobs", self.menu)
         self._busy: LibraryProcess | None = None
         insert_after(window.menuBar(), "Network", self.menu)
-        for changed in (session.cards_changed, session.jobs_changed, session.choice_changed, self.menu.aboutToShow):
-            changed.connect(self._build)
+        # Not at once: a choice that changes the menu comes from an entry of this menu, which must live to its end.
+        self._later = QtCore.QTimer(self, singleShot=True, interval=0)
+        self._later.timeout.connect(self._build)
+        for changed in (session.cards_changed, session.jobs_changed, session.choice_changed):
+            changed.connect(self._later.start)
+        self.menu.aboutToShow.connect(self._build)
         self._build()
 
     def _build(self) -> None:

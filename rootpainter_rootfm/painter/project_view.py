@@ -33,6 +33,8 @@ NEEDS = (
 UNSURE_RGB = (255, 140, 0)
 _LOOK_EVERY = 0.5
 _MOST_OPAQUE = 200
+_SURE = 0.9
+"""How far from the threshold, of the way to 0 or 1, a probability counts as sure."""
 _SAME_TIME_NS = 1000
 """RootPainter keeps the time as a float, which is exact to some hundred nanoseconds."""
 
@@ -161,8 +163,8 @@ def uncertainty_colours(threshold: float) -> list[int]:
     for value in range(256):
         probability = value / 255
         room = cut if probability < cut else 1 - cut
-        certain = min(1.0, abs(probability - cut) / room)
-        colours.append(QtGui.qRgba(*UNSURE_RGB, round(_MOST_OPAQUE * (1 - certain) ** 0.7) if certain < 1 else 0))
+        certain = abs(probability - cut) / room
+        colours.append(QtGui.qRgba(*UNSURE_RGB, round(_MOST_OPAQUE * max(0.0, 1 - certain / _SURE))))
     return colours
 
 

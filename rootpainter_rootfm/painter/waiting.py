@@ -94,5 +94,5 @@ class MaskWait(QtCore.QObject):
         """A trainer that has just come may have thrown away what was asked before, as RootPainter's own does."""
         came = self._session.trainer.alive and not self._was_alive
         self._was_alive = self._session.trainer.alive
-        if came and not os.path.isfile(self._window.seg_path):
+        if came and self._window.isVisible() and not os.path.isfile(self._window.seg_path):
             self._window.segment_image([os.path.basename(self._window.image_path)])

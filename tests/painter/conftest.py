@@ -61,6 +61,59 @@ def plugin(loaded):
     loaded.faults.clear()
 
 
+class LibraryOfTests:
+    """A library with a default model, another one, and a model file outside of it.
+
+    Attributes:
+        default: card of the model that is chosen at first.
+        other: card of another one.
+        loose_file: weights that the library does not have.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
+
+        self.library = Library()
+        self.loose_file = random_weights(folder / "loose.pth", seed=3)
+        if self.library.find(DEFAULT_MODEL) is None:
+            self.library.add(random_weights(folder / "default.pth", seed=1), name=DEFAULT_MODEL)
+        self.default = self.library.get(DEFAULT_MODEL)
+        self.other = self.library.add(random_weights(folder / "meadow.pth", seed=2), name="meadow")
+
+    def file(self, card):
+        return self.library.path(card)
+
+
+def random_weights(path: Path, seed: int) -> Path:
+    """A readable model that has learnt nothing."""
+    import torch
+
+    from rootpainter_rootfm.model.checkpoint import write_pth
+    from rootpainter_rootfm.model.network import MobileSAM
+
+    torch.manual_seed(seed)
+    write_pth(MobileSAM().state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def library_home(tmp_path_factory):
+    """One home for all tests; the weights are too large to be written for each."""
+    home = tmp_path_factory.mktemp("library")
+    before = os.environ.get("ROOTFM_HOME")
+    os.environ["ROOTFM_HOME"] = str(home)
+    yield home
+    if before is None:
+        del os.environ["ROOTFM_HOME"]
+    else:
+        os.environ["ROOTFM_HOME"] = before
+
+
+@pytest.fixture(scope="session")
+def library(library_home, tmp_path_factory):
+    return LibraryOfTests(tmp_path_factory.mktemp("weights"))
+
+
 @pytest.fixture(autouse=True)
 def own_settings(tmp_path, monkeypatch):
     """Neither settings nor home of whoever runs the tests."""
@@ -85,7 +138,7 @@ def sync(tmp_path) -> Path:
 
 
 @pytest.fixture
-def launcher(host, loaded, plugin, sync, qtbot):
+def launcher(host, loaded, plugin, sync, library_home, qtbot):
     """Opens windows; everything that a test has opened is closed after it."""
     launcher = Launcher(host, loaded, sync)
     yield launcher

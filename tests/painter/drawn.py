@@ -58,6 +58,15 @@ def add_confidence(folder: Path, name: str, probability: np.ndarray, uncertain: 
     (place / name).with_suffix(".json").write_text(json.dumps(numbers))
 
 
+def ready(qtbot, window):
+    """The window with the keyboard's attention and without the dialogs of its start."""
+    for box in dialogs():
+        box.close()
+    window.activateWindow()
+    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
+    return window
+
+
 def pick(qtbot, window, *path: str) -> None:
     """Chooses an entry of the menu bar with the mouse, as a user does: menu, perhaps a menu in it, entry."""
     bar = window.menuBar()
@@ -67,8 +76,9 @@ def pick(qtbot, window, *path: str) -> None:
     for text in path[1:]:
         qtbot.waitUntil(menu.isVisible)
         action = entry(menu.actions(), text)
+        inner = action.menu()
         qtbot.mouseClick(menu, QtCore.Qt.LeftButton, pos=menu.actionGeometry(action).center())
-        menu = action.menu() or menu
+        menu = inner or menu
 
 
 def entry(actions, text: str):

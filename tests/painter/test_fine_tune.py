@@ -9,7 +9,7 @@ import pytest
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.exchange import TrainingState
 from rootpainter_rootfm.painter.fine_tune import sentence
-from tests.painter.drawn import click, dialogs, pick
+from tests.painter.drawn import click, pick, ready
 
 RUNNING = {
     "state": "running",
@@ -31,9 +31,7 @@ RUNNING = {
 @pytest.fixture
 def window(launcher, library, project, qtbot):
     window = launcher.open(project)
-    for box in dialogs():
-        box.close()
-    return window
+    return ready(qtbot, window)
 
 
 def tell(project, **changes):

@@ -9,16 +9,14 @@ from rootpainter_rootfm.painter.help_window import TEXT
 from rootpainter_rootfm.painter.model_details import ModelDetails
 from rootpainter_rootfm.painter.preferences import NEWEST, Preferences
 from rootpainter_rootfm.painter.settings_dialog import SettingsDialog
-from tests.painter.drawn import dialogs, entry, pick, said
+from tests.painter.drawn import dialogs, entry, pick, ready, said
 
 
 @pytest.fixture
 def window(launcher, plugin, library, qtbot):
     window = launcher.open()
     qtbot.waitUntil(lambda: len(plugin.session.cards) >= 2, timeout=10_000)
-    for box in dialogs():
-        box.close()
-    return window
+    return ready(qtbot, window)
 
 
 def radio(window, text):
@@ -91,6 +89,7 @@ def test_import_brings_a_model_into_the_menu(window, plugin, library, monkeypatc
     pick(qtbot, window, "Models", "Import model file")
     qtbot.waitUntil(lambda: len(plugin.session.cards) == before + 1, timeout=60_000)
     assert radio(window, path.stem)
+    library.library.remove(path.stem)
 
 
 def test_verify_finds_a_damaged_file(window, library, qtbot):
@@ -99,8 +98,12 @@ def test_verify_finds_a_damaged_file(window, library, qtbot):
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 255
     file.write_bytes(data)
-    pick(qtbot, window, "Models", "Verify this model")
-    qtbot.waitUntil(said("This model cannot be used"), timeout=60_000)
+    try:
+        pick(qtbot, window, "Models", "Verify this model")
+        qtbot.waitUntil(said("This model cannot be used"), timeout=60_000)
+    finally:
+        data[len(data) // 2] ^= 255
+        file.write_bytes(data)
 
 
 def test_verify_says_that_a_good_file_is_good(window, qtbot):

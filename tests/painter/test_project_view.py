@@ -11,7 +11,7 @@ from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.preferences import Preferences
 from rootpainter_rootfm.painter.project import without_annotation
 from rootpainter_rootfm.painter.project_view import uncertainty_colours, uncertainty_image
-from tests.painter.drawn import NAMES, add_confidence, click, dialogs, pick
+from tests.painter.drawn import NAMES, add_confidence, click, pick, ready
 
 
 @pytest.fixture
@@ -21,10 +21,7 @@ def window(launcher, library, project, qtbot):
         probability[40:60, 50:70] = 0.5
         add_confidence(project.parent / "segmentations", name, probability, 0.1 * (number + 1))
     window = launcher.open(project)
-    qtbot.waitExposed(window)
-    for box in dialogs():
-        box.close()
-    return window
+    return ready(qtbot, window)
 
 
 def shown_mask(window):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.preferences import Preferences
-from tests.painter.drawn import dialogs, pick, said
+from tests.painter.drawn import pick, ready, said
 
 
 @pytest.fixture
@@ -16,9 +16,7 @@ def window(launcher, library, project, qtbot):
     (project.parent / "models" / "000001_1700000000.pth").write_bytes(b"x")
     (project.parent / "models" / "000002_1700000500.pth").write_bytes(b"x")
     window = launcher.open(project)
-    for box in dialogs():
-        box.close()
-    return window
+    return ready(qtbot, window)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PyQt5 import QtCore, QtWidgets
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.painter.job_window import JobWindow
 from rootpainter_rootfm.painter.segment_dialog import SegmentDialog
-from tests.painter.drawn import click, dialogs, entry, photographs, pick, said, type_into
+from tests.painter.drawn import click, dialogs, entry, photographs, pick, ready, said, type_into
 
 LONG = 120_000
 
@@ -18,8 +18,7 @@ LONG = 120_000
 def window(launcher, plugin, library, qtbot):
     plugin.starts_trainer = True
     window = launcher.open()
-    for box in dialogs():
-        box.close()
+    ready(qtbot, window)
     qtbot.waitUntil(lambda: plugin.session.trainer.alive, timeout=LONG)
     return window
 

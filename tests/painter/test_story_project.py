@@ -9,7 +9,7 @@ import pytest
 from PyQt5 import QtCore
 
 from rootpainter_rootfm import masks
-from tests.painter.drawn import click, dialogs, photographs, pick, type_into
+from tests.painter.drawn import click, dialogs, photographs, pick, ready, type_into
 
 LONG = 200_000
 
@@ -18,9 +18,7 @@ LONG = 200_000
 def window(launcher, plugin, library, qtbot):
     plugin.starts_trainer = True
     window = launcher.open()
-    for box in dialogs():
-        box.close()
-    return window
+    return ready(qtbot, window)
 
 
 def create(qtbot, window, sync):

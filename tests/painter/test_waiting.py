@@ -7,7 +7,7 @@ import pytest
 from rootpainter_rootfm.painter import waiting
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
-from tests.painter.drawn import dialogs, make_project, said
+from tests.painter.drawn import dialogs, make_project, ready, said
 
 
 @pytest.fixture
@@ -16,9 +16,7 @@ def window(launcher, library, sync, monkeypatch, qtbot):
     monkeypatch.setattr(waiting, "_LOOK_EVERY", 0.2)
     monkeypatch.setattr(waiting, "_OLD_TRAINER_PATIENCE", 0.5)
     window = launcher.open(make_project(sync, "oats"))
-    for box in dialogs():
-        box.close()
-    return window
+    return ready(qtbot, window)
 
 
 def test_nobody_takes_the_request(window, qtbot):
