@@ -124,12 +124,15 @@ class FolderJob:
             tiles: counts the tiles of the image at hand.
 
         Raises:
-            DataError: as `check`.
+            DataError: as `check`, or the output folder cannot be made.
             Cancelled: `cancel` was used.
             MaskError: the sheet of overlays cannot be written.
         """
         self.check()
-        self.out.mkdir(parents=True, exist_ok=True)
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"The output folder {self.out} cannot be made: {error.strerror or error}.") from error
         cancel = cancel or CancelToken()
         self.report = FolderReport(self.images)
         making = Making(self)

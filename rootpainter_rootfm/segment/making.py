@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from .. import images, masks
-from ..errors import Cancelled, ImageError, RootFMError
+from ..errors import Cancelled, ImageError, MaskError, RootFMError
 from ..files import write_text
 from ..progress import CancelToken, Progress
 from . import overlay, provenance
@@ -80,7 +80,10 @@ class Making:
         """Writes the sheet of overlays; raises MaskError when it cannot."""
         title = f"{len(self._entries)} of {len(self.job.images)} images in {self.job.images[0].parent.name}, "
         title += "roots painted by " + " + ".join(card.title for card in self.job.segmenter.cards)
-        overlay.write_sheet([self._entries[index] for index in sorted(self._entries)], title, self.job.preview)
+        try:
+            overlay.write_sheet([self._entries[index] for index in sorted(self._entries)], title, self.job.preview)
+        except OSError as error:
+            raise MaskError(f"{self.job.preview} cannot be written: {error.strerror or error}.") from error
 
     def _load(self, index: int) -> tuple[np.ndarray, About] | ImageResult:
         job, path, started = self.job, self.job.images[index], time.perf_counter()

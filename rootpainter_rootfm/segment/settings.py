@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from ..errors import SettingsError
+from ..model.card import PADDINGS, TILE_MULTIPLE
 
-TILE_MULTIPLE: Final = 32  # pixels; the network halves a tile five times
 MAX_TILE: Final = 4096  # pixels; beyond it one tile needs more than 16 GB
 MAX_OVERLAP: Final = 0.5  # of a tile's side; more would only compute the same pixels a third time
 SCALES: Final = (0.25, 4.0)
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
-PADDINGS: Final = ("reflect", "black", "mean")
 
 _DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 

@@ -15,7 +15,8 @@ from typing import Final
 
 import numpy as np
 
-from .settings import TILE_MULTIPLE, SegmentSettings
+from ..model.card import TILE_MULTIPLE
+from .settings import SegmentSettings
 
 STRETCH: Final = 1.125
 """Tiles may exceed the largest size on the model's card by this factor when that saves a row or a column of them."""
