@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import time
 from pathlib import Path
 
 import numpy as np
 
-from ..files import replacing
+from ..files import replacing, write_text
 
 LOG = "log.csv"
+BEST = "best.json"
 CURVES = "curves.png"
 
 
@@ -36,8 +38,19 @@ class TrainLog:
 
     @property
     def best_dice(self) -> float:
-        """The best mean Dice so far; -1 before the first validation."""
+        """The mean Dice of the best weights that were kept; -1 before the first validation.
+
+        It outlives the rows: a training that is prolonged from before its rate fell must not replace the weights of
+        its first end by worse ones on the way.
+        """
+        path = self._folder / BEST
+        if path.is_file():
+            return json.loads(path.read_text(encoding="utf-8"))["dice"]
         return max((float(row["dice"]) for row in self.rows), default=-1.0)
+
+    def keep_best(self, step: int, dice: float) -> None:
+        """Notes which weights were kept as the best."""
+        write_text(self._folder / BEST, json.dumps({"step": step, "dice": dice}))
 
     def step(self, loss: float) -> None:
         """Takes in the loss of a step."""
@@ -50,7 +63,7 @@ class TrainLog:
             "time": time.strftime("%Y-%m-%d %H:%M:%S"),
             "seconds_per_step": f"{(time.monotonic() - self._since - seconds) / max(1, len(self._losses)):.3f}",
             "rate": f"{rate:.2e}",
-            "loss": f"{np.nanmean(self._losses):.4f}",
+            "loss": f"{np.nanmean(self._losses) if np.isfinite(self._losses).any() else np.nan:.4f}",
             "dice": f"{np.mean(list(dice.values())):.4f}",
             **{name: f"{value:.4f}" for name, value in dice.items()},
         }

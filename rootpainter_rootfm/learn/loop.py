@@ -1,11 +1,14 @@
-"""The training loop from random weights: resumable at any step, on CPU, one GPU or several."""
+"""The training loop, from random weights or given ones: resumable at any step, on CPU, one GPU or several."""
 
 from __future__ import annotations
 
+import json
+import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,18 +18,18 @@ from ..errors import DataError
 from ..files import replacing, write_text
 from ..model.network import MobileSAM, normalise
 from ..progress import CancelToken, Progress, silent
-from . import distributed
+from . import distributed, record
 from .batches import Batch, Batches
 from .curves import TrainLog
 from .data import Dataset
 from .losses import dice_bce
 from .plan import TrainPlan
-from .state import LAST, PLATEAU, TrainState, WeightAverage, make_optimizer, newest
+from .state import BEST, LAST, PLATEAU, TrainState, WeightAverage, make_optimizer, newest
 from .validation import ValidationPatches
 
 PLAN = "plan.json"
+RECORD = "record.json"
 SAMPLES = "samples.png"
-BEST = "best.pt"
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ def train(
     rhythm: Rhythm = Rhythm(),
     progress: Progress = silent,
     cancel: CancelToken | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> TrainState:
     """Trains a network, or goes on with the training that `folder` holds.
 
     The folder receives `last.pt` (to go on from), `plateau.pt` (to prolong from), `best.pt` (the averaged weights
-    that did best on the validation patches), `log.csv`, `curves.png`, `samples.png` and `plan.json`.
+    that did best on the validation patches), `log.csv`, `curves.png`, `samples.png`, `plan.json` and `record.json`
+    (the names of the datasets, and with which command, version and machine the training was begun and gone on with).
 
     Args:
         datasets: learnt from are their train items, validated on their val items.
@@ -60,20 +65,26 @@ def train(
         rhythm: how often to save and to validate.
         progress: told of every step.
         cancel: checked between steps; a checkpoint is written before the loop ends.
+        start: state dict of the network to begin with, itself a candidate for `best.pt`; None is random weights.
+            A training that is gone on with has its own weights.
 
     Raises:
-        DataError: no images to train on, or the folder holds a training under another plan.
+        DataError: no images to train on, or the folder holds a training of other data or under another plan.
         Cancelled: `cancel` was called.
     """
     group = distributed.join()
     device = group.device or device
-    _check(datasets, plan, folder, group)
-    state = _begin(plan, folder, device)
+    _check(datasets, plan, folder)
+    state = _begin(plan, folder, device, start)
+    if group.leads:
+        _record(datasets, plan, folder, device, state.step)
     batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
     validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
     log = TrainLog(folder)
     model: nn.Module = group.wrap(state.network)
     try:
+        if validation and start is not None and state.step == 0:
+            _validate(state, plan, folder, log, validation)
         for batch in _loader(batches, state.step, rhythm.workers):
             loss = _step(model, state, plan, batch)
             progress(state.step, plan.steps, f"loss {loss:.3f}")
@@ -82,67 +93,111 @@ def train(
                 _write_down(state, plan, folder, rhythm, log, validation)
             if cancel is not None and cancel.cancelled:
                 break
-    finally:
-        if group.leads and state.step:
+        # Not after an exception: it may have come in the middle of a step.
+        if group.leads:
             state.save(folder / LAST, plan.steps)
+    finally:
         group.leave()
     if cancel is not None:
         cancel.check()
     return state
 
 
-def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, group: distributed.Group) -> None:
+def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path) -> None:
     if not any(dataset.split("train").items for dataset in datasets) and plan.drawn < 1:
         raise DataError("None of the datasets has a train row: there is nothing to learn from.")
-    folder.mkdir(parents=True, exist_ok=True)
-    kept = folder / PLAN
-    if kept.is_file():
-        before = TrainPlan.from_json(kept.read_text(encoding="utf-8"))
+    if (folder / PLAN).is_file():
+        before = TrainPlan.from_json((folder / PLAN).read_text(encoding="utf-8"))
         if _but_for_length(before) != _but_for_length(plan):
             raise DataError(
-                f"{folder} holds a training under another plan ({kept.name}). "
+                f"{folder} holds a training under another plan ({PLAN}). "
                 "Only --steps and --cooldown may change; choose another folder for a new training."
             )
-    if group.leads:
-        write_text(kept, plan.to_json())
+    learnt = read_record(folder).get("datasets")
+    if learnt is not None and learnt != _names(datasets):
+        raise DataError(
+            f"{folder} holds a training on {', '.join(learnt)}, not on {', '.join(_names(datasets))}. "
+            "Choose another folder for a new training."
+        )
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `record.json` of a training says: `datasets` (names) and `starts`; empty where there is none."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _record(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, device: str | torch.device, step: int) -> None:
+    starts = read_record(folder).get("starts", [])
+    kept = {"datasets": _names(datasets), "starts": [*starts, {"step": step, **record.describe(device)}]}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / PLAN, plan.to_json())
+    write_text(folder / RECORD, json.dumps(kept, indent=1))
+
+
+def _names(datasets: Sequence[Dataset]) -> list[str]:
+    return sorted(dataset.name for dataset in datasets)
 
 
 def _but_for_length(plan: TrainPlan) -> tuple[object, ...]:
     return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown"))
 
 
-def _begin(plan: TrainPlan, folder: Path, device: str | torch.device) -> TrainState:
+def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Mapping[str, Tensor] | None) -> TrainState:
     torch.manual_seed(plan.seed)
-    network = MobileSAM().to(device, memory_format=torch.channels_last).train()
+    network = MobileSAM().to(device, memory_format=torch.channels_last).train(not plan.frozen_statistics)
+    if start is not None:
+        network.load_state_dict(start)
     average = WeightAverage(network, plan.average)
     state = TrainState(network, average, make_optimizer(network, plan.rate, plan.decay))
     saved = newest(folder, plan.steps)
     if saved is not None:
         state.restore(saved)
+    if state.step > plan.steps:
+        raise DataError(f"{folder} holds a training of {state.step} steps already: choose more than that.")
     return state
 
 
 def _loader(batches: Batches, first: int, workers: int) -> Iterator[Batch]:
     remaining = Subset(batches, range(first, len(batches)))
-    return iter(DataLoader(remaining, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None))
+    prefetch = 4 if workers else None
+    return iter(
+        DataLoader(
+            remaining, batch_size=None, num_workers=workers, prefetch_factor=prefetch, worker_init_fn=_leave_interrupts
+        )
+    )
+
+
+def _leave_interrupts(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal; it is for the one that trains to end the others in good order."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _step(model: nn.Module, state: TrainState, plan: TrainPlan, batch: Batch) -> float:
     """One optimiser step; returns its loss. A loss that is not finite leaves the weights as they were."""
     device = next(model.parameters()).device
+    # While it trains, the network takes chances of its own; they too must be the same whenever a step is done.
+    torch.manual_seed((plan.seed << 32) + state.step)
     for group in state.optimizer.param_groups:
         group["lr"] = plan.rate_at(state.step)
     images, root, known = (tensor.to(device, non_blocking=True) for tensor in (batch.images, batch.root, batch.known))
+    # Each forward pass moves the statistics of the normalisations, one that ends in NaN just as well.
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         logits: Tensor = model(normalise(images))
     loss = dice_bce(logits, root, known)
     state.step += 1
+    learnt = False
     if torch.isfinite(loss):
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         if torch.isfinite(norm):
             state.optimizer.step()
             state.average.update(state.network)
+            learnt = True
+    if not learnt:
+        for buffer, before in buffers:
+            buffer.copy_(before)
     state.optimizer.zero_grad(set_to_none=True)
     return float(loss.detach())
 
@@ -161,11 +216,16 @@ def _write_down(
     if state.step % rhythm.checkpoint == 0:
         state.save(folder / LAST, plan.steps)
     if validation and (state.step % rhythm.validation == 0 or state.step == plan.steps):
-        started = time.monotonic()
-        report = validation.measure(state.average.network)
-        if report.mean > log.best_dice:
-            with replacing(folder / BEST) as beside:
-                torch.save(state.average.network.state_dict(), beside)
-        with replacing(folder / SAMPLES) as beside:
-            report.sheet.save(beside)
-        log.validation(state.step, plan.rate_at(state.step - 1), report.dice, time.monotonic() - started)
+        _validate(state, plan, folder, log, validation)
+
+
+def _validate(state: TrainState, plan: TrainPlan, folder: Path, log: TrainLog, validation: ValidationPatches) -> None:
+    started = time.monotonic()
+    report = validation.measure(state.average.network)
+    if report.mean > log.best_dice:
+        with replacing(folder / BEST) as beside:
+            torch.save(state.average.network.state_dict(), beside)
+        log.keep_best(state.step, report.mean)
+    with replacing(folder / SAMPLES) as beside:
+        report.sheet.save(beside)
+    log.validation(state.step, plan.rate_at(max(0, state.step - 1)), report.dice, time.monotonic() - started)

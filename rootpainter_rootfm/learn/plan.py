@@ -12,7 +12,7 @@ from ..model.network import TILE_MULTIPLE
 
 @dataclass(frozen=True)
 class TrainPlan:
-    """Everything that decides what a training from random weights does, apart from its data.
+    """Everything that decides what a training does, apart from its data and the weights it starts from.
 
     Attributes:
         steps: optimiser steps in all.
@@ -29,6 +29,8 @@ class TrainPlan:
         clip: largest norm of the gradient.
         average: share of the moving average of the weights that stays at each step.
         seed: of everything random.
+        frozen_statistics: keeps the statistics of the normalisations as the starting weights have them; a few
+            images of one system would spoil them.
     """
 
     steps: int = 20_000
@@ -43,6 +45,7 @@ class TrainPlan:
     clip: float = 1.0
     average: float = 0.999
     seed: int = 0
+    frozen_statistics: bool = False
 
     def __post_init__(self) -> None:
         if not self.tile_sizes or any(size < TILE_MULTIPLE or size % TILE_MULTIPLE for size in self.tile_sizes):

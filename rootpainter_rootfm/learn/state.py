@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from ..model.network import MobileSAM
 
 LAST = "last.pt"
 PLATEAU = "plateau.pt"
+BEST = "best.pt"
 
 
 class WeightAverage:
@@ -101,10 +103,25 @@ def newest(folder: Path, steps: int) -> dict[str, Any] | None:
     return last
 
 
+def chosen_weights(folder: Path) -> dict[str, Tensor]:
+    """The state dict that a training in `folder` ended with.
+
+    It is the one that did best on the validation patches, or, where nothing was validated, the last moving average.
+
+    Raises:
+        DataError: the folder holds no training, or its files cannot be read.
+    """
+    best = _read(folder / BEST)
+    last = None if best is not None else _read(folder / LAST)
+    if best is None and last is None:
+        raise DataError(f"{folder} holds no training: neither {BEST} nor {LAST} is there.")
+    return best if best is not None else last["average"]
+
+
 def _read(path: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
+    except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
         raise DataError(f"{path} cannot be read ({error}). Remove it to start this training anew.") from error

@@ -15,7 +15,8 @@ from .batches import Batch
 from .data import Dataset, load
 from .metrics import Confusion, pooled
 
-PATCHES = 6  # of every dataset
+PATCHES = 6  # of every dataset at least
+IN_ALL = 24  # patches at least, so that a single dataset is judged by more of them
 SIDE = 448
 SHOWN = 4  # patches of every dataset on the sample sheet
 
@@ -38,12 +39,13 @@ class ValidationPatches:
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
         self._batches: dict[str, Batch] = {}
+        datasets = [dataset for dataset in datasets if dataset.items]
+        count = max(PATCHES, IN_ALL // max(1, len(datasets)))
         for dataset in datasets:
-            if dataset.items:
-                rng = np.random.default_rng(0)
-                items = [dataset.items[i] for i in rng.permutation(len(dataset.items))]
-                cuts = [patches.cut(rng, load(items[i % len(items)]), SIDE, (1, 1)) for i in range(PATCHES)]
-                self._batches[dataset.name] = Batch.of(cuts)
+            rng = np.random.default_rng(0)
+            items = [dataset.items[i] for i in rng.permutation(len(dataset.items))]
+            cuts = [patches.cut(rng, load(items[i % len(items)]), SIDE, (1, 1)) for i in range(count)]
+            self._batches[dataset.name] = Batch.of(cuts)
 
     def __bool__(self) -> bool:
         return bool(self._batches)
@@ -58,7 +60,9 @@ class ValidationPatches:
         for name, batch in self._batches.items():
             masks = [network(normalise(image[None].to(device)))[0, 0].cpu() >= 0 for image in batch.images]
             truth = [root[0] >= 0.5 for root in batch.root]
-            dice[name] = pooled(Confusion.of(m.numpy(), t.numpy()) for m, t in zip(masks, truth, strict=True)).dice
+            known = [where[0] for where in batch.known]
+            triples = zip(masks, truth, known, strict=True)
+            dice[name] = pooled(Confusion.of(*(layer.numpy() for layer in triple)) for triple in triples).dice
             rows.append(_row(batch, truth, masks))
         network.train(was_training)
         return Report(dice, Image.fromarray(np.concatenate(rows)))

@@ -1,0 +1,160 @@
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rootpainter_rootfm.errors import Cancelled, DataError
+from rootpainter_rootfm.learn import loop, state, validation
+from rootpainter_rootfm.learn.loop import Rhythm, train
+from rootpainter_rootfm.learn.plan import TrainPlan
+from rootpainter_rootfm.progress import CancelToken
+from tests.learn.helpers import datasets
+
+PLAN = TrainPlan(steps=4, tile_sizes=(32,), batch=2, warmup=1, cooldown=0.25, average=0.5)
+RHYTHM = Rhythm(checkpoint=2, validation=2, workers=0)
+
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    return datasets(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(sets, quick_training, tmp_path_factory):
+    """An uninterrupted training: its folder and its state."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(sets, PLAN, folder, rhythm=RHYTHM)
+
+
+def weights(trained):
+    return trained.network.state_dict()
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def stop_after(steps):
+    """A cancel token and the progress that uses it."""
+    token = CancelToken()
+    return token, lambda done, total, current: token.cancel() if done == steps else None
+
+
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(sets, whole, tmp_path):
+    token, progress = stop_after(2)
+    with pytest.raises(Cancelled):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM, progress=progress, cancel=token)
+    resumed = train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    _, expected = whole
+    assert resumed.step == 4
+    assert_same(weights(resumed), weights(expected))
+    assert_same(resumed.average.network.state_dict(), expected.average.network.state_dict())
+
+
+def test_a_training_killed_in_the_middle_of_a_step_goes_on_from_its_last_checkpoint(sets, whole, tmp_path, monkeypatch):
+    real = loop.dice_bce
+    calls = []
+
+    def killed(*tensors):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*tensors)
+
+    monkeypatch.setattr(loop, "dice_bce", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    monkeypatch.setattr(loop, "dice_bce", real)
+    assert_same(weights(train(sets, PLAN, tmp_path, rhythm=RHYTHM)), weights(whole[1]))
+
+
+def test_a_finished_training_is_prolonged_from_before_its_rate_fell(sets, whole, tmp_path):
+    folder = tmp_path / "prolonged"
+    shutil.copytree(whole[0], folder)
+    seen = []
+    longer = replace(PLAN, steps=5)
+    prolonged = train(sets, longer, folder, rhythm=RHYTHM, progress=lambda done, *_: seen.append(done))
+    assert seen == [4, 5]  # the plateau of 4 steps ended after step 3
+    assert_same(weights(prolonged), weights(train(sets, longer, tmp_path / "at once", rhythm=RHYTHM)))
+
+
+def test_a_finished_training_stays_as_it_is(sets, whole, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(whole[0], folder)
+    again = train(sets, PLAN, folder, rhythm=RHYTHM)
+    assert_same(weights(again), weights(whole[1]))
+
+
+def test_a_shorter_schedule_than_what_was_done_is_refused(sets, whole, tmp_path):
+    folder = tmp_path / "shorter"
+    shutil.copytree(whole[0], folder)
+    before = (folder / "last.pt").read_bytes()
+    with pytest.raises(DataError, match="already"):
+        train(sets, replace(PLAN, steps=2), folder, rhythm=RHYTHM)
+    assert (folder / "last.pt").read_bytes() == before
+
+
+def test_another_plan_or_other_data_in_the_folder_is_refused(sets, whole):
+    folder, _ = whole
+    with pytest.raises(DataError, match="another plan"):
+        train(sets, replace(PLAN, rate=1.0), folder, rhythm=RHYTHM)
+    with pytest.raises(DataError, match="on clay, sand, not on sand"):
+        train(sets[:1], PLAN, folder, rhythm=RHYTHM)
+
+
+def test_nothing_to_learn_from_is_refused(sets, tmp_path):
+    with pytest.raises(DataError, match="train row"):
+        train([one.split("val") for one in sets], PLAN, tmp_path, rhythm=RHYTHM)
+
+
+def test_a_loss_that_is_no_number_leaves_weights_and_statistics_alone(sets, fresh_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "dice_bce", lambda logits, *_: logits.sum() * float("nan"))
+    trained = train(sets, replace(PLAN, steps=2), tmp_path, rhythm=Rhythm(100, 100, 0))
+    assert trained.step == 2
+    assert_same(weights(trained), fresh_network.state_dict())
+
+
+def test_what_a_training_writes_down(sets, whole):
+    folder, trained = whole
+    with open(folder / "log.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert {"loss", "dice", "sand", "clay"} <= set(rows[0])
+    note = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    assert note["datasets"] == ["clay", "sand"]
+    assert note["starts"][0]["step"] == 0 and note["starts"][0]["hardware"]
+    assert TrainPlan.from_json((folder / "plan.json").read_text(encoding="utf-8")) == PLAN
+    assert (folder / "curves.png").stat().st_size and (folder / "samples.png").stat().st_size
+
+
+def test_the_best_weights_stay_when_a_prolonged_training_is_worse_on_its_way(sets, whole, tmp_path, monkeypatch):
+    folder = tmp_path / "worse"
+    shutil.copytree(whole[0], folder)
+    (folder / "best.json").write_text('{"step": 4, "dice": 0.99}', encoding="utf-8")
+    best = (folder / "best.pt").read_bytes()
+    train(sets, replace(PLAN, steps=5), folder, rhythm=Rhythm(100, 1, 0))
+    assert (folder / "best.pt").read_bytes() == best
+
+
+def test_given_weights_are_where_a_training_begins_and_a_candidate_for_the_best(sets, whole, tmp_path, monkeypatch):
+    start = state.chosen_weights(whole[0])
+    looks = iter([0.8, 0.1, 0.1])
+    real = validation.ValidationPatches.measure
+    monkeypatch.setattr(
+        validation.ValidationPatches,
+        "measure",
+        lambda self, network: replace(real(self, network), dice=dict.fromkeys(["sand", "clay"], next(looks))),
+    )
+    plan = replace(PLAN, steps=2, frozen_statistics=True, rate=1e-2)
+    trained = train(sets, plan, tmp_path, rhythm=Rhythm(100, 1, 0), start=start)
+    assert_same(state.chosen_weights(tmp_path), start)
+    moved = [name for name in start if not torch.equal(start[name], weights(trained)[name])]
+    assert moved and not any("running" in name or "num_batches" in name for name in moved)
