@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import Cancelled, RootFMError
-from . import demo, evaluate, info, models, painter, segment, train, trainer
+from . import bundle, demo, evaluate, info, models, painter, protocol, segment, train, trainer
 
 # A verb module imports only argparse at its top: `rootfm --help` must answer at once, long before torch could load.
-VERBS = (segment, models, demo, trainer, painter, train, evaluate, info)
+VERBS = (segment, models, demo, trainer, painter, train, evaluate, protocol, bundle, info)
 
 EXIT_SOME_FAILED = 1
 EXIT_USAGE = 2
@@ -31,6 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns 0 for success, 1 when some items failed, 2 for wrong input, 130 when interrupted."""
     options = build_parser().parse_args(arguments)
+    # What tifffile finds odd about a file it still reads would tear the progress bar; what it cannot read is an error.
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         return int(options.run(options))
     except (KeyboardInterrupt, Cancelled):

@@ -18,14 +18,22 @@ class _Bar:
     """What pooch takes for a progress bar, handing on to a `Progress` in bytes."""
 
     def __init__(self, progress: Progress, card: ModelCard) -> None:
-        self.total = 0
         self._done = 0
         self._card = card
         self._progress = progress
 
+    @property
+    def total(self) -> int:
+        return self._card.size_bytes
+
+    @total.setter
+    def total(self, size: int) -> None:
+        # Set at the beginning of every attempt, and what the server says of the size is no measure.
+        self._done = 0
+
     def update(self, count: int) -> None:
         self._done += count
-        self._progress(min(self._done, self._card.size_bytes), self._card.size_bytes, self._card.title)
+        self._progress(min(self._done, self.total), self.total, self._card.title)
 
     def reset(self) -> None:
         self._done = 0

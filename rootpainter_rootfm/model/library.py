@@ -125,8 +125,11 @@ class Library:
         Raises ModelError for an unknown or bundled model, or when the file cannot be deleted.
         """
         entry = self._get(name)
-        if entry.own is None and not (entry.card.url and entry.file.is_file()):
-            raise ModelError(f"The model {entry.card.name} comes with the package and cannot be removed.")
+        match self.origin(entry.card):
+            case "bundled":
+                raise ModelError(f"The model {entry.card.name} comes with the package and cannot be removed.")
+            case "to download":
+                raise ModelError(f"The model {entry.card.name} has not been downloaded, so there is no file to remove.")
         try:
             if entry.own:
                 # The card first: a model without one is no longer listed, whatever happens next.

@@ -1,0 +1,111 @@
+import json
+import sys
+
+import pytest
+import torch
+
+from rootpainter_rootfm import __version__
+from rootpainter_rootfm.cli.main import main
+from rootpainter_rootfm.model.checkpoint import read_state, write_safetensors
+from rootpainter_rootfm.model.library import Library
+from rootpainter_rootfm.model.network import MobileSAM
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(5)
+    path = tmp_path_factory.mktemp("weights") / "barley.safetensors"
+    write_safetensors(MobileSAM().state_dict(), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOTFM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def rootfm(capsys, *arguments):
+    """Exit code, standard output and standard error of one command."""
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
+
+
+def test_the_story_of_a_model_from_import_to_removal(capsys, weights, tmp_path, home):
+    assert rootfm(capsys, "models", "add", weights)[:2] == (
+        0,
+        f"{weights} is in the library as barley. Use it with: rootfm segment IN OUT -m barley\n",
+    )
+    code, out, _ = rootfm(capsys, "models", "list")
+    header, first, second = out.splitlines()
+    assert code == 0 and first.startswith("rootfm") and second.startswith("barley")
+    for column in ("SIZE", "WHERE", "LICENCE", "TITLE"):
+        place = header.index(column)
+        assert all(line[place - 1] == " " and line[place] != " " for line in (first, second))
+    assert "imported" in second and "20.3 MB" in second
+    code, out, _ = rootfm(capsys, "models", "info", "barley")
+    assert code == 0 and Library().get("barley").sha256 in out and "256×256" in out
+    assert rootfm(capsys, "models", "verify", "barley")[:2] == (0, "barley: complete and unchanged\n")
+    assert rootfm(capsys, "models", "export", "barley", tmp_path / "b.pth")[0] == 0
+    assert torch.equal(*(read_state(path)["mask_decoder.iou_token.weight"] for path in (weights, tmp_path / "b.pth")))
+    assert rootfm(capsys, "models", "remove", "barley")[:2] == (0, "Removed barley.\n")
+    assert "barley" not in rootfm(capsys, "models", "list")[1]
+
+
+def test_a_name_can_be_given(capsys, weights):
+    assert rootfm(capsys, "models", "add", weights, "--name", "field-2")[0] == 0
+    assert rootfm(capsys, "models", "info", "field-2")[0] == 0
+
+
+def test_an_untrained_model_is_called_so_wherever_it_is_shown(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("rootpainter_rootfm.model.library.bundle_folder", lambda: tmp_path)
+    assert "untrained" in rootfm(capsys, "models", "list")[1]
+    assert "masks mean nothing" in rootfm(capsys, "models", "info", "rootfm")[1]
+    code, _, err = rootfm(capsys, "models", "export", "rootfm", tmp_path / "r.pth")
+    assert code == 0 and "not been trained" in err
+    assert "untrained" in rootfm(capsys, "info")[1]
+
+
+@pytest.mark.parametrize("action", ["info", "remove", "verify"])
+def test_an_unknown_name_is_a_failure_that_lists_the_known_ones(capsys, action):
+    code, out, err = rootfm(capsys, "models", action, "rotfm")
+    assert code == (1 if action == "verify" else 2) and not out and "which has: rootfm" in err
+
+
+def test_a_wrong_file_is_one_sentence_on_standard_error(capsys, tmp_path):
+    (tmp_path / "a.pth").write_bytes(b"no weights")
+    code, out, err = rootfm(capsys, "models", "add", tmp_path / "a.pth")
+    assert code == 2 and not out and err.startswith("rootfm: ") and err.count("\n") == 1 and "a.pth" in err
+
+
+def test_verify_goes_through_all_models_and_tells_which_are_damaged(capsys, weights, home):
+    rootfm(capsys, "models", "add", weights)
+    rootfm(capsys, "models", "add", weights.parent / "barley.safetensors")
+    file = Library().path(Library().get("barley"))
+    file.write_bytes(file.read_bytes()[:-1])
+    (home / "models" / "odd").mkdir()
+    (home / "models" / "odd" / "card.json").write_text("{}")
+    code, out, err = rootfm(capsys, "models", "verify")
+    assert code == 1 and out == "rootfm: complete and unchanged\n"
+    assert "barley is damaged" in err and "odd" in err
+    assert "odd" in rootfm(capsys, "models", "list")[2]
+
+
+def test_info_tells_versions_devices_models_and_paths(capsys, home):
+    code, out, _ = rootfm(capsys, "info", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["versions"]["rootpainter-rootfm"] == __version__ and torch.__version__.startswith(
+        found["versions"]["torch"]
+    )
+    assert found["devices"]["cpu threads"] == torch.get_num_threads() and "mps" in found["devices"]
+    assert found["paths"]["library"] == str(home) and found["paths"]["python"] == sys.executable
+    assert "sha256" in found["models"]["rootfm"]
+    plain = rootfm(capsys, "info")[1]
+    assert all(str(value) in plain for section in found.values() for value in section.values())
+
+
+def test_info_still_answers_when_torch_cannot_be_imported(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, out, _ = rootfm(capsys, "info")
+    assert code == 0 and "cannot be imported" in out

@@ -1,0 +1,53 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rootpainter_rootfm.model import library as library_module
+from rootpainter_rootfm.model import stand_in
+from rootpainter_rootfm.model.card import card_of_file
+from rootpainter_rootfm.model.checkpoint import read_state, write_pth, write_safetensors
+from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
+from rootpainter_rootfm.model.network import MobileSAM
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Half-precision weights as safetensors and as `.pth`, single-precision ones as `.pth`."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(3)
+    state = MobileSAM().state_dict()
+    write_pth(state, folder / "single.pth")
+    write_safetensors(state, folder / "half.safetensors")
+    write_pth(read_state(folder / "half.safetensors"), folder / "half.pth")
+    return folder
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    monkeypatch.setenv("ROOTFM_HOME", str(tmp_path / "home"))
+    return Library()
+
+
+@pytest.fixture
+def bundle(tmp_path, monkeypatch):
+    """A folder in place of the package's weights."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    monkeypatch.setattr(library_module, "bundle_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def put_bundled(bundle):
+    """Puts a file and its card into the package; with a `url`, the card alone."""
+
+    def put(source, name=DEFAULT_MODEL, **changes):
+        card = card_of_file(source, stand_in.CARD)
+        card = replace(card, name=name, file=f"{name}{source.suffix}", threshold=0.4, **changes)
+        (bundle / f"{name}.json").write_text(card.to_json(), encoding="utf-8")
+        if card.url is None:
+            (bundle / card.file).write_bytes(source.read_bytes())
+        return card
+
+    return put
