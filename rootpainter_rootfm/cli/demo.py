@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
     segmenter = load_segmenter(options)
     photographs, truths = _draw(options.out / "photographs", options.images)
-    job = FolderJob(photographs, options.out / "masks", segmenter, preview=options.out / "overlays.jpg")
+    job = FolderJob(photographs, options.out / "masks", segmenter, preview=options.out / "overlays.png")
     run_job(job)
     if job.report.failed:
         for result in job.report.failed:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 REPORT = "rootfm_report.csv"
 MANIFEST = "rootfm_manifest.json"
-PREVIEW = Path("rootfm_preview", "overlays.jpg")  # in a folder of its own: RootPainter would take it for a mask
+PREVIEW = Path("rootfm_preview", "overlays.png")  # in a folder of its own: RootPainter would take it for a mask
 
 _FORMATS = ("rootpainter", "rhizovision", "npz")
 _TILES_WORTH_COUNTING = 20  # of one image; below it the bar of images moves often enough

@@ -53,7 +53,7 @@ class FolderJob:
     max_pixels: int = image_files.MAX_PIXELS
     """Larger images are refused."""
     preview: Path | None = None
-    """Where to write a sheet of overlays (JPEG) at the end; None for none."""
+    """Where to write a sheet of overlays (PNG) at the end; None for none."""
     report: FolderReport = field(init=False)
     """What became of every image, also after `run` was stopped."""
 

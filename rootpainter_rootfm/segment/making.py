@@ -78,8 +78,9 @@ class Making:
 
     def write_sheet(self) -> None:
         """Writes the sheet of overlays; raises MaskError when it cannot."""
-        title = f"{len(self._entries)} of {len(self.job.images)} images in {self.job.images[0].parent.name}, "
-        title += "roots painted by " + " + ".join(card.title for card in self.job.segmenter.cards)
+        shown, count, folder = len(self._entries), len(self.job.images), self.job.images[0].resolve().parent
+        title = f"{folder.parent.name}/{folder.name}: {count} images" + (f", {shown} of them" if shown < count else "")
+        title += "   ·   roots painted as found by " + " + ".join(card.title for card in self.job.segmenter.cards)
         try:
             overlay.write_sheet([self._entries[index] for index in sorted(self._entries)], title, self.job.preview)
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,9 @@ THUMBNAIL: Final = 320
 
 ROOT_COLOUR: Final = (255, 0, 200)  # seen in no photograph of soil, paper, plates or leaves
 _OPACITY: Final = 0.85
-_COLUMNS: Final = 3
+_SHEET: Final = 2000  # width in pixels
+_NARROWEST: Final = 240  # of an entry, so that its name can be read
+_GAP: Final = 4
 _MARGIN: Final = 14
 _CAPTION: Final = 24
 _BACKGROUND: Final = (32, 32, 32)
@@ -68,35 +69,51 @@ def chosen(count: int, most: int = 60) -> list[int]:
 
 
 def write_sheet(entries: Sequence[Entry], title: str, path: Path) -> None:
-    """Writes a JPEG that shows every entry's photograph beside its overlay, in one step."""
-    columns = min(_COLUMNS, len(entries))
-    wide, high = 2 * THUMBNAIL + 4 + _MARGIN, THUMBNAIL + _CAPTION + _MARGIN
-    rows = math.ceil(len(entries) / columns)
-    sheet = Image.new("RGB", (columns * wide + _MARGIN, rows * high + _CAPTION + 2 * _MARGIN), _BACKGROUND)
+    """Writes a PNG that shows every entry's photograph beside its overlay, in one step."""
+    places, width, height = _layout(entries)
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(16)
     draw.text((_MARGIN, _MARGIN), title, _INK, font)
-    for index, entry in enumerate(entries):
-        left, top = _MARGIN + index % columns * wide, _CAPTION + 2 * _MARGIN + index // columns * high
+    for entry, (left, top) in zip(entries, places, strict=True):
         _place(sheet, draw, font, entry, left, top)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside:
-        sheet.save(beside, quality=90)
+        sheet.save(beside)
+
+
+def _layout(entries: Sequence[Entry]) -> tuple[list[tuple[int, int]], int, int]:
+    """Left and top of every entry, row after row as words on a page, and the sheet's width and height."""
+    places, left, top, row, right = [], _MARGIN, _CAPTION + 2 * _MARGIN, 0, _SHEET // 3
+    for entry in entries:
+        wide, high = _size(entry)
+        if left > _MARGIN and left + wide > _SHEET:
+            left, top, row = _MARGIN, top + row + _MARGIN, 0
+        places.append((left, top))
+        left, row, right = left + wide + _MARGIN, max(row, high), max(right, left + wide)
+    return places, right + _MARGIN, top + row + _MARGIN
+
+
+def _size(entry: Entry) -> tuple[int, int]:
+    """Width and height of an entry with its caption."""
+    if entry.photograph is None or entry.overlay is None:
+        return _NARROWEST, THUMBNAIL // 2
+    high, wide = entry.photograph.shape[:2]
+    return max(_NARROWEST, 2 * wide + _GAP), high + _CAPTION
 
 
 def _place(
     sheet: Image.Image, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont, entry: Entry, left: int, top: int
 ) -> None:
-    bad = entry.overlay is None
-    room = 2 * THUMBNAIL - draw.textlength(f"  {entry.remark}", font) if not bad else 2 * THUMBNAIL
-    name = _shortened(entry.name, room, draw, font)
-    draw.text((left, top), name if bad else f"{name}  {entry.remark}", _ALARM if bad else _INK, font)
-    if bad:
-        remark = _wrapped(entry.remark, 2 * THUMBNAIL, draw, font)
-        draw.multiline_text((left, top + _CAPTION + 4), remark, _INK, font)
+    room = _size(entry)[0]
+    if entry.photograph is None or entry.overlay is None:
+        draw.text((left, top), _shortened(entry.name, room, draw, font), _ALARM, font)
+        draw.multiline_text((left, top + _CAPTION), _wrapped(entry.remark, room, draw, font), _INK, font)
+        return
+    name = _shortened(entry.name, room - draw.textlength(f"  {entry.remark}", font), draw, font)
+    draw.text((left, top), f"{name}  {entry.remark}", _INK, font)
     for place, picture in enumerate((entry.photograph, entry.overlay)):
-        if picture is not None and not bad:
-            sheet.paste(Image.fromarray(picture), (left + place * (THUMBNAIL + 4), top + _CAPTION))
+        sheet.paste(Image.fromarray(picture), (left + place * (picture.shape[1] + _GAP), top + _CAPTION))
 
 
 def _small(height: int, width: int, longest: int) -> tuple[int, int]:

@@ -30,10 +30,10 @@ def test_the_demo_draws_segments_and_shows(tmp_path, no_network, bright_model, c
     with Image.open(out / "photographs" / "roots_1.png") as photograph:
         size = photograph.size
     assert masks.read(out / "masks" / "roots_1.png").shape == size[::-1]
-    with Image.open(out / "overlays.jpg") as sheet:
+    with Image.open(out / "overlays.png") as sheet:
         assert sheet.width > 640
     said = capsys.readouterr()
-    assert str(out / "overlays.jpg") in said.out and "mean Dice" in said.out
+    assert str(out / "overlays.png") in said.out and "mean Dice" in said.out
     assert "untrained stand-in" in said.err
 
 

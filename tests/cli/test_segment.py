@@ -63,10 +63,10 @@ def test_a_folder_becomes_masks_a_report_and_a_manifest(photographs, known_model
 def test_preview_and_probability_lie_beside_the_masks(photographs, known_models, tmp_path, capsys):
     out = tmp_path / "out"
     assert main(["segment", str(photographs), str(out), "--preview", "--probability"]) == 0
-    with Image.open(out / "rootfm_preview" / "overlays.jpg") as sheet:
-        assert sheet.width > 1000
+    with Image.open(out / "rootfm_preview" / "overlays.png") as sheet:
+        assert sheet.width > 640
     assert len(os.listdir(out / "rootfm_probability")) == 3
-    assert str(out / "rootfm_preview" / "overlays.jpg") in capsys.readouterr().out
+    assert str(out / "rootfm_preview" / "overlays.png") in capsys.readouterr().out
 
 
 def test_a_bad_image_is_named_at_the_end_and_in_the_exit_code(photographs, known_models, tmp_path, capsys):
@@ -94,7 +94,7 @@ def test_a_second_run_keeps_what_is_done_and_overwrite_does_not(photographs, kno
     assert main(["segment", str(photographs), out]) == 0
     assert main(["segment", str(photographs), out, "--preview"]) == 0
     assert "0 masks made, 3 kept" in capsys.readouterr().out
-    assert (tmp_path / "out" / "rootfm_preview" / "overlays.jpg").exists()
+    assert (tmp_path / "out" / "rootfm_preview" / "overlays.png").exists()
     assert main(["segment", str(photographs), out, "--overwrite"]) == 0
     assert "3 masks made, 0 kept" in capsys.readouterr().out
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from rootpainter_rootfm.segment import overlay
-from rootpainter_rootfm.segment.overlay import ROOT_COLOUR, THUMBNAIL, Entry
+from rootpainter_rootfm.segment.overlay import ROOT_COLOUR, Entry
 from tests.segment.helpers import photograph
 
 
@@ -43,12 +43,25 @@ def test_a_sheet_shows_all_of_a_few_images_and_an_even_choice_of_many():
 def test_the_sheet_holds_each_photograph_beside_its_overlay(tmp_path):
     mask = np.zeros((200, 200), bool)
     mask[90:110] = True
-    photo = np.full((200, 200, 3), 60, np.uint8)
+    photo = np.full((200, 200, 3), (60, 90, 30), np.uint8)  # no grey, as letters have
     entries = [Entry(f"{i}.png", "10.0% root", photo, overlay.painted(photo, mask)) for i in range(4)]
     entries.append(Entry("bad.png", "bad.png cannot be read: the file is empty. " * 8))
-    overlay.write_sheet(entries, "five images", tmp_path / "new" / "sheet.jpg")
-    sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.jpg")).astype(int)
-    pink = (np.abs(sheet - np.array([225, 9, 179])) < 60).all(2)
-    assert 0.8 < pink.sum() / (4 * 20 * 200) < 1.2
-    assert sheet.shape[1] > 3 * 2 * THUMBNAIL
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.jpg"]
+    overlay.write_sheet(entries, "five images", tmp_path / "new" / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "new" / "sheet.png")).astype(int)
+    pink = (np.abs(sheet - np.array([225, 13, 174])) < 3).all(2)
+    assert pink.sum() == 4 * 20 * 200
+    assert (sheet == (60, 90, 30)).all(2).sum() == 4 * (200 * 200 + 180 * 200)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.png"]
+
+
+@pytest.mark.parametrize("count", [1, 7, 60])
+@pytest.mark.parametrize("size", [(240, 320), (320, 60)])
+def test_entries_lie_side_by_side_within_the_sheet(count, size):
+    photo = np.zeros((*size, 3), np.uint8)
+    places, width, height = overlay._layout([Entry("x", "y", photo, photo)] * count)
+    assert len(set(places)) == count and width <= 2020
+    wide, high = max(240, 2 * size[1] + 4), size[0]
+    for index, (left, top) in enumerate(places):
+        assert left + wide <= width and top + high <= height
+        for other_left, other_top in places[:index]:
+            assert abs(left - other_left) >= wide or abs(top - other_top) >= high
