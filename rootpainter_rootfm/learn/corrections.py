@@ -13,6 +13,7 @@ import numpy as np
 from .. import images, masks
 from ..errors import DataError, ImageError, MaskError
 from .data import Truth
+from .strokes import Strokes
 
 CELL = 64
 """Side in pixels of the squares by which one annotated image is divided between training and validation."""
@@ -92,6 +93,10 @@ class Corrections:
             both = training or validation
             training, validation = ([replace(item, part=part) for item in both] for part in ("train", "val"))
         self.training, self.validation = tuple(training), tuple(validation)
+
+    def strokes(self, correction: Correction) -> Strokes:
+        """The image, ready to draw patches from; raises what `truth` raises."""
+        return self._cache.get((correction, Strokes), lambda: Strokes.of(self.truth(correction)))
 
     def truth(self, correction: Correction) -> Truth:
         """The image with what is known of it.
@@ -200,8 +205,8 @@ class _Cache:
             self._held.move_to_end(key)
             return self._held[key][0]
         value = make()
-        arrays = value if isinstance(value, tuple) else (value,)
-        self._held[key] = value, sum(array.nbytes for array in arrays)
+        parts = value if isinstance(value, tuple) else (value,)
+        self._held[key] = value, sum(part.nbytes for part in parts)
         while sum(size for _, size in self._held.values()) > self._limit and len(self._held) > 1:
             self._held.popitem(last=False)
         return value

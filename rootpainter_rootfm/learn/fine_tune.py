@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
-from . import augment, patches
+from . import augment
 from .batches import Batch
 from .corrections import UNUSABLE, Correction, Corrections
 from .data import Truth
@@ -148,11 +148,11 @@ class FineTuner:
         while corrections.training:
             correction = corrections.training[self._rng.integers(len(corrections.training))]
             try:
-                truth = corrections.truth(correction)
+                strokes = corrections.strokes(correction)
             except UNUSABLE as error:
                 corrections.drop(correction, str(error))
                 continue
-            patch = patches.cut(self._rng, truth, self.settings.patch, self._scale)
+            patch = strokes.draw(self._rng, self.settings.patch, self._scale)
             if self._rng.random() < self.settings.light:
                 patch = Patch(augment.photograph(self._rng, patch.image), patch.root, patch.known)
             return patch

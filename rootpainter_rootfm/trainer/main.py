@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -48,7 +49,10 @@ def run(options: argparse.Namespace) -> int:
     server = Server(sync, tuple(f"--{name}={getattr(options, name)}" for name in names))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.end())
-    server.run()
+    if not server.run():
+        # What still computes would keep the process alive; everything it has written is whole.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 
@@ -61,3 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HostError as error:
         logger.error("%s", error)
         return EXIT_REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

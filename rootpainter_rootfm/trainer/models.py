@@ -72,39 +72,40 @@ class Models:
         """
         return self.load(self._paths(request), request.settings)
 
-    def load(self, paths: Sequence[Path], settings: SegmentSettings) -> Segmenter:
-        """A segmenter with the models at `paths`; a file that has changed is loaded anew."""
+    def load(self, models: Sequence[str | Path], settings: SegmentSettings) -> Segmenter:
+        """A segmenter with library models (sha256) or files; a file that has changed is loaded anew."""
         from ..segment.engine import Segmenter
 
-        key = (*(_stamp(path) for path in paths), settings)
+        key = (*(_stamp(model) for model in models), settings)
         if key not in self._loaded:
-            self._loaded[key] = Segmenter.load(*paths, settings=settings)
+            self._loaded[key] = Segmenter.load(*models, settings=settings)
             while len(self._loaded) > KEPT:
                 self._loaded.popitem(last=False)
         self._loaded.move_to_end(key)
         return self._loaded[key]
 
-    def library_model(self, model: Mapping[str, str]) -> Path:
-        """The file of a library model: in this machine's library, else the copy that the window put here.
+    def library_model(self, model: Mapping[str, str]) -> str | Path:
+        """Where a library model is to be had: its sha256 if it is in this machine's library, else the window's copy.
+
+        The window writes a card beside its copy; reading a model checks the file against such a card.
 
         Raises:
-            ModelError: it is in neither, or the copy is not that model.
+            ModelError: it is in neither.
         """
         from ..model.library import Library
 
-        sha256 = model.get("sha256", "")
-        library = Library()
-        card = library.find(sha256)
+        sha256 = plain_name(model.get("sha256") or model.get("name"))
+        card = Library().find(sha256)
         if card is not None:
-            return library.path(card)
-        copy = self._sync.root / SHARED_MODELS / f"{plain_name(sha256)}.pth"
+            return card.sha256
+        copy = self._sync.root / SHARED_MODELS / f"{sha256}.pth"
         if not copy.is_file():
             raise ModelError(
                 f"The model {model.get('name', sha256)} is neither in this machine's library nor in {copy.parent}."
             )
         return copy
 
-    def _paths(self, request: SegmentRequest) -> list[Path]:
+    def _paths(self, request: SegmentRequest) -> list[str | Path]:
         if request.model and len(request.model_paths) <= 1 and (request.model_paths or request.model_dir is None):
             return [self.library_model(request.model)]
         if request.model_paths:
@@ -124,9 +125,11 @@ def _kind(paths: Sequence[Path]) -> str:
     raise Refused(f"{paths[0].name} is not a model: models end with .pkl, .pth or .safetensors.")
 
 
-def _stamp(path: Path) -> tuple[str, int, int]:
+def _stamp(model: str | Path) -> str | tuple[str, int, int]:
+    if isinstance(model, str):
+        return model
     try:
-        stat = path.stat()
+        stat = model.stat()
     except OSError as error:
-        raise ModelError(f"The model {path} cannot be read: {error.strerror or error}.") from error
-    return str(path), stat.st_mtime_ns, stat.st_size
+        raise ModelError(f"The model {model} cannot be read: {error.strerror or error}.") from error
+    return str(model), stat.st_mtime_ns, stat.st_size

@@ -62,8 +62,8 @@ class Server:
         """Asks the trainer to end; safe in a signal handler."""
         self._ended.set()
 
-    def run(self) -> None:
-        """Serves until `end` is called.
+    def run(self) -> bool:
+        """Serves until `end` is called; whether all work had ended by then.
 
         Raises:
             SecondTrainer: a trainer already serves the folder, or has taken it over.
@@ -74,7 +74,8 @@ class Server:
             while not self._ended.wait(SECONDS_BETWEEN_POLLS):
                 self.tick()
         finally:
-            self.wind_up()
+            ended = self.wind_up()
+        return ended
 
     def begin(self) -> None:
         """Takes the sync folder, and takes up what an earlier run left."""
@@ -82,6 +83,7 @@ class Server:
         self._heartbeat.claim()
         self._journal.log(f"Trainer {__version__} started for {self.sync.root}")
         self._look_at_machine()
+        self._heartbeat.beat()
         for instruction in self._box.resume():
             self._answer(instruction)
 
@@ -94,14 +96,16 @@ class Server:
             self._look_at_machine()
         self._heartbeat.beat()
 
-    def wind_up(self) -> None:
-        """Ends what is being done and says so."""
-        if self.worker.end(SECONDS_TO_END):
+    def wind_up(self) -> bool:
+        """Ends what is being done and says so; whether it has ended."""
+        ended = self.worker.end(SECONDS_TO_END)
+        if ended:
             self._box.release()
         self._unet.end()
         self._settle()
         self._heartbeat.stop()
         self._journal.log("Trainer stopped")
+        return ended
 
     def _look_at_machine(self) -> None:
         """Which devices and models there are; a window on this machine may add models at any time."""

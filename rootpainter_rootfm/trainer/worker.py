@@ -99,7 +99,8 @@ class Worker:
             if self._training is not None:
                 self._training.stop()
             self._changed.notify()
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def add(self, work: Work, urgent: bool) -> None:

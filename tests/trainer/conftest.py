@@ -1,0 +1,32 @@
+import pytest
+from tests.trainer.sync_world import World
+
+
+@pytest.fixture(scope="session", autouse=True)
+def library_home(tmp_path_factory):
+    """No test sees the models of the person who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROOTFM_HOME", str(tmp_path_factory.mktemp("library")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A foundation model with random weights, as a `.pth`."""
+    import torch
+
+    from rootpainter_rootfm.model.checkpoint import write_pth
+    from rootpainter_rootfm.model.network import MobileSAM
+
+    torch.manual_seed(3)
+    path = tmp_path_factory.mktemp("model") / "model.pth"
+    write_pth(MobileSAM().state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A sync folder with a project `p` and no trainer yet."""
+    made = World(tmp_path / "sync")
+    yield made
+    made.end()

@@ -1,0 +1,252 @@
+"""`segment` from the file in `instructions` to the mask, its progress and its failures."""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.trainer.sync_world import tree
+
+from rootpainter_rootfm import masks
+
+FOLDER = {"dataset_dir": "datasets/d", "seg_dir": "out"}
+
+
+def folder(names, path, **own):
+    return FOLDER | {"model_paths": [path], "file_names": names, "rootfm": {"job": "j1"} | own}
+
+
+@pytest.fixture
+def at_work(world, model):
+    world.images(["a.png", "b.jpg", "c.png"])
+    world.project(model=model)
+    return world.start()
+
+
+def test_a_projects_image_gets_its_mask_from_the_newest_model(at_work):
+    file = at_work.ask_image("b.jpg")
+    assert at_work.settle(file) == "executed"
+    mask = np.asarray(Image.open(at_work.root / "projects/p/segmentations/b.png"))
+    assert mask.shape == (64, 96, 4) and mask.dtype == np.uint8
+    assert {tuple(colour) for colour in mask.reshape(-1, 4)} <= {(0, 0, 0, 0), (0, 255, 255, 178)}
+    assert at_work.messages() == ["Network not training"]
+    assert tree(at_work.root / "projects/p/models") == ["000001_1.pth"]
+
+
+def test_a_mask_that_is_there_is_kept_unless_it_is_asked_for_again(at_work):
+    path = at_work.root / "projects/p/segmentations/a.png"
+    masks.write(np.ones((64, 96), bool), path)
+    before = path.read_bytes()
+    at_work.settle(at_work.ask_image("a.png"))
+    assert path.read_bytes() == before
+    at_work.settle(at_work.ask_image("a.png", rootfm={"again": True, "confidence": True}))
+    assert path.read_bytes() != before
+    described = json.loads((path.parent / ".rootfm" / "a.json").read_text())
+    assert {"model", "threshold", "coverage", "mean_confidence", "uncertain"} <= set(described)
+    assert np.asarray(Image.open(path.parent / ".rootfm" / "a.png")).shape == (64, 96)
+
+
+@pytest.mark.parametrize("form", list(masks.MaskFormat))
+def test_every_format_of_rootpainter(at_work, form):
+    file = at_work.ask_image("a.png", format=form.value)
+    assert at_work.settle(file) == "executed"
+    assert masks.read(at_work.root / f"projects/p/segmentations/a{form.suffix}").shape == (64, 96)
+
+
+def test_a_folder_with_its_progress_failures_and_sheet(at_work):
+    (at_work.root / "datasets/d/broken.png").write_bytes(b"no image")
+    names = ["a.png", "b.jpg", "broken.png", "gone.png"]
+    file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth", confidence=True, preview=True))
+    assert at_work.settle(file) == "executed"
+    job = at_work.job()
+    assert (job["job"], job["state"], job["done"], job["total"]) == ("j1", "done", 4, 4)
+    assert [failed["file"] for failed in job["failed"]] == ["broken.png", "gone.png"]
+    assert all(failed["cause"] for failed in job["failed"])
+    assert (at_work.root / "out" / job["preview"]).is_file()
+    visible = [path for path in tree(at_work.root / "out") if not path.startswith(".")]
+    assert visible == ["a.png", "b.png"], "RootPainter counts what it sees here"
+
+
+def test_a_folder_of_an_unmodified_window_skips_what_is_there(at_work):
+    old = at_work.root / "out" / "a.png"
+    old.parent.mkdir()
+    masks.write(np.zeros((64, 96), bool), old)
+    before = old.read_bytes()
+    content = FOLDER | {"model_paths": ["projects/p/models/000001_1.pth"], "file_names": ["a.png", "c.png"]}
+    assert at_work.settle(at_work.send("segment", content)) == "executed"
+    assert old.read_bytes() == before and (at_work.root / "out/c.png").exists()
+
+
+def test_the_image_on_screen_status_and_cancel_are_answered_during_a_folder(at_work):
+    at_work.images([f"{number}.png" for number in range(30)])
+    names = [f"{number}.png" for number in range(30)]
+    file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth"))
+    at_work.server.worker.start()
+    deadline = time.monotonic() + 60
+
+    def wait_for(condition):
+        while not condition():
+            assert time.monotonic() < deadline
+            at_work.server.tick()
+            time.sleep(0.02)
+
+    wait_for(lambda: (at_work.root / "out" / "0.png").exists())
+    image = at_work.ask_image("a.png")
+    wait_for(lambda: (at_work.sync.executed / image).exists())
+    assert (at_work.root / "projects/p/segmentations/a.png").exists()
+    assert at_work.heart()["state"] == "segmenting" and at_work.heart()["job"] == {"id": "j1", "folder": "out"}
+    status = at_work.send("trainer_status", {"rootfm": {"cancel": "j1"}})
+    wait_for(lambda: (at_work.sync.executed / status).exists() and (at_work.sync.executed / file).exists())
+    assert at_work.job()["state"] == "cancelled"
+    assert 1 <= len([path for path in tree(at_work.root / "out") if path.endswith(".png")]) < 30
+    wait_for(lambda: at_work.heart()["state"] == "idle")
+
+
+def test_a_queued_job_says_so_and_can_be_cancelled_before_it_begins(at_work):
+    file = at_work.send("segment", folder(["a.png"], "projects/p/models/000001_1.pth"))
+    at_work.server.tick()
+    assert at_work.job()["state"] == "queued"
+    at_work.send("trainer_status", {"rootfm": {"cancel": "j1"}})
+    assert at_work.settle(file) == "executed"
+    assert at_work.job()["state"] == "cancelled"
+    assert tree(at_work.root / "out") == [".rootfm_job.json"]
+
+
+def test_several_models_are_an_ensemble(at_work, model, tmp_path):
+    import torch
+
+    from rootpainter_rootfm import Segmenter, SegmentSettings, images
+    from rootpainter_rootfm.model.checkpoint import read_state, write_pth
+
+    state = read_state(model)
+    other = {name: value + 0.01 * torch.randn_like(value) if value.ndim > 1 else value for name, value in state.items()}
+    write_pth(other, at_work.root / "projects/p/models/000002_1.pth")
+    paths = [f"projects/p/models/00000{number}_1.pth" for number in (1, 2)]
+    assert (
+        at_work.settle(at_work.send("segment", FOLDER | {"model_paths": paths, "file_names": ["a.png"]})) == "executed"
+    )
+    both = Segmenter.load(*(at_work.root / path for path in paths), settings=SegmentSettings())
+    expected = both.segment(images.read(at_work.root / "datasets/d/a.png")).mask
+    assert np.array_equal(masks.read(at_work.root / "out/a.png"), expected)
+
+
+def test_a_library_model_is_taken_from_the_own_library_by_its_sha256(at_work):
+    named = at_work.heart()["models"][0]
+    own = {"model": {"name": named["name"], "sha256": named["sha256"]}}
+    file = at_work.send("segment", folder(["a.png"], "models_rootfm/not_synchronised_yet.pth", **own))
+    assert at_work.settle(file) == "executed"
+    assert at_work.job()["state"] == "done" and not at_work.job()["failed"]
+
+
+def test_a_model_that_only_the_windows_machine_has_is_taken_from_the_sync_folder_once_it_is_there(at_work, model):
+    sha256 = "ab" * 32
+    copy = at_work.root / "models_rootfm" / f"{sha256}.pth"
+    own = {"model": {"name": "theirs", "sha256": sha256}}
+    file = at_work.send("segment", folder(["a.png"], f"models_rootfm/{sha256}.pth", **own))
+    at_work.until(lambda: at_work.heart()["last_error"] is not None)
+    assert "Trying again" in at_work.heart()["last_error"]["message"]
+    copy.parent.mkdir()
+    copy.write_bytes(model.read_bytes()[:1000])
+    for _ in range(3):
+        at_work.turn()
+    copy.write_bytes(model.read_bytes())
+    assert at_work.settle(file) == "executed"
+    assert at_work.job()["state"] == "done" and not at_work.job()["failed"]
+
+
+def test_a_copy_that_is_not_what_its_card_says_is_never_used(at_work, model, monkeypatch):
+    from dataclasses import replace
+
+    from rootpainter_rootfm.model.card import card_of_file
+    from rootpainter_rootfm.model.library import Library
+    from rootpainter_rootfm.trainer import instructions
+
+    monkeypatch.setattr(instructions, "TRIES", 2)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    copy = at_work.root / "models_rootfm" / f"{'ab' * 32}.pth"
+    copy.parent.mkdir()
+    copy.write_bytes(model.read_bytes())
+    card = replace(card_of_file(copy, Library().get("rootfm")), sha256="cd" * 32)
+    copy.with_suffix(".json").write_text(card.to_json())
+    own = {"model": {"name": "theirs", "sha256": copy.stem}}
+    file = at_work.send("segment", folder(["a.png"], f"models_rootfm/{copy.name}", **own))
+    assert at_work.settle(file) == "failed"
+    assert "other weights" in at_work.reason(file)
+    assert at_work.job()["state"] == "failed" and at_work.job()["message"]
+    assert not (at_work.root / "out/a.png").exists()
+
+
+def test_a_project_without_a_model_gets_the_foundation_model_when_it_says_so(world):
+    world.images(["a.png"])
+    project = world.project()
+    world.start()
+    named = world.heart()["models"][0]
+    file = world.ask_image("a.png", rootfm={"model": {"name": named["name"], "sha256": named["sha256"]}})
+    assert world.settle(file) == "executed"
+    assert (project / "segmentations/a.png").exists()
+    assert not any(name.endswith(".pkl") for name in tree(project / "models")), "never a random U-Net"
+
+
+def test_a_model_that_is_replaced_is_loaded_anew(at_work, model):
+    from rootpainter_rootfm.model.checkpoint import read_state, write_pth
+
+    at_work.settle(at_work.ask_image("a.png"))
+    first = masks.read(at_work.root / "projects/p/segmentations/a.png")
+    state = {
+        name: -value if "hypernetworks" in name and value.ndim > 1 else value
+        for name, value in read_state(model).items()
+    }
+    write_pth(state, at_work.root / "projects/p/models/000001_1.pth")
+    at_work.settle(at_work.ask_image("a.png", rootfm={"again": True}))
+    assert not np.array_equal(first, masks.read(at_work.root / "projects/p/segmentations/a.png"))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"model_paths": ["a.pth", "b.pkl"]}, "one ensemble"),
+        ({"dataset_dir": "../elsewhere"}, "outside the sync folder"),
+        ({"format": "PDF"}, "format"),
+        ({"rootfm": {"settings": {"threshold": 3}}}, "threshold"),
+        ({"rootfm": {"settings": {"device": "cuda:77"}}}, "cuda:77"),
+        ({"file_names": ["../../x.png"]}, "plain file name"),
+    ],
+)
+def test_what_cannot_be_done_fails_at_once_with_a_message(at_work, change, said):
+    file = at_work.ask_image("a.png", **change)
+    assert at_work.settle(file) == "failed"
+    assert said in at_work.reason(file)
+    assert said in at_work.heart()["last_error"]["message"]
+    shown = [text for text in at_work.messages() if text != "Network not training"]
+    assert len(shown) == 1
+
+
+def test_an_image_that_comes_late_is_waited_for(at_work):
+    file = at_work.ask_image("late.png")
+    at_work.until(lambda: any("late.png" in text for text in at_work.messages()))
+    at_work.images(["late.png"])
+    assert at_work.settle(file) == "executed"
+    assert (at_work.root / "projects/p/segmentations/late.png").exists()
+
+
+def test_a_full_disk_is_said_and_the_trainer_goes_on(at_work, monkeypatch):
+    import errno
+    import os
+
+    from rootpainter_rootfm import files
+
+    real = os.replace
+
+    def full(source, target):
+        if str(target).endswith("segmentations/a.png".replace("/", os.sep)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", full)
+    file = at_work.ask_image("a.png")
+    at_work.until(lambda: any("No space left" in text for text in at_work.messages()))
+    assert not (at_work.root / "projects/p/segmentations/a.png").exists()
+    monkeypatch.setattr(files.os, "replace", real)
+    assert at_work.settle(file) == "executed"
+    assert (at_work.root / "projects/p/segmentations/a.png").exists()
