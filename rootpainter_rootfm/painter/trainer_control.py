@@ -17,6 +17,8 @@ from .workers import Poll
 _LOOK_EVERY = 1.0
 _KILL_AFTER_MS = 4000
 _LINES_KEPT = 400
+EXIT_REFUSED = 2
+"""How our trainer ends when it may not serve the folder."""
 
 
 class TrainerControl(QtCore.QObject):
@@ -152,7 +154,9 @@ class TrainerControl(QtCore.QObject):
         process, self._process = self._process, None
         if process is not None:
             process.deleteLater()
-        if not self._stopping and code != 0:
+        # A second trainer refuses to serve a folder that has one; that one does the work.
+        refused = code == EXIT_REFUSED and self.alive
+        if not self._stopping and not refused:
             last = "\n".join(list(self.lines)[-6:]) or f"It ended with code {code}."
             self.trouble.emit(
                 "The trainer has ended",
