@@ -137,12 +137,8 @@ def test_an_empty_mask_reduced_to_transparent_grey_holds_no_root(tmp_path):
     assert not masks.read(tmp_path / "m.png").any()
 
 
-def _photograph(path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(path)
-
-
-def _grey_photograph(path):
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20), dtype=np.uint8)).save(path)
+def _photograph(path, shape=(20, 20, 3)):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)).save(path)
 
 
 def _jpeg(path):
@@ -172,7 +168,7 @@ def _other_zip(path):
     ("make", "cause"),
     [
         (_photograph, "not those of a root mask"),
-        (_grey_photograph, "other greys"),
+        (lambda path: _photograph(path, (20, 20)), "other greys"),
         (_jpeg, "not a PNG"),
         (_cut_png, "cut short"),
         (_cut_npz, "cut short"),
