@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,13 +188,18 @@ def _tell(job: FolderJob) -> None:
     from ..segment.report import Status
 
     made, skipped, failed = (job.report.having(status) for status in (Status.MADE, Status.SKIPPED, Status.FAILED))
-    print(f"{job.out}: {len(made)} masks made, {len(skipped)} kept from an earlier run, {len(failed)} images failed.")
+    counts = f"{_count(made, 'mask')} made, {len(skipped)} kept from an earlier run, {_count(failed, 'image')} failed"
+    print(f"{job.out}: {counts}.")
     print(f"Figures of every image: {job.out / REPORT}")
     if job.preview:
         print(f"Overlays to look at: {job.preview}")
     for result in [*made, *failed]:
         if result.cause:
             _say(f"{'Failed' if result in failed else 'Note'}: {result.image.name}: {result.cause}")
+
+
+def _count(things: Sequence, name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +133,4 @@ def _shortened(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFon
 
 
 def _wrapped(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
-    lines = [""]
-    for character in text:
-        if draw.textlength(lines[-1] + character, font) > room:
-            lines.append("")
-        lines[-1] += character
-    return "\n".join(lines)
+    return "\n".join(textwrap.wrap(text, int(room / draw.textlength("n", font))))

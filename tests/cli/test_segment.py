@@ -75,7 +75,7 @@ def test_a_bad_image_is_named_at_the_end_and_in_the_exit_code(photographs, known
     assert main(["segment", str(photographs), str(out)]) == 1
     assert [row["status"] for row in rows_of(out)] == ["made", "failed", "made"]
     said = capsys.readouterr()
-    assert "1 images failed" in said.out and "Failed: p1.png: " in said.err
+    assert "2 masks made, 0 kept from an earlier run, 1 image failed" in said.out and "Failed: p1.png: " in said.err
     assert not (out / "p1.png").exists()
 
 
