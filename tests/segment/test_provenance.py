@@ -1,0 +1,88 @@
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from rootpainter_rootfm import images, masks
+from rootpainter_rootfm.errors import ImageError, MaskError
+from rootpainter_rootfm.masks import MaskFormat
+from rootpainter_rootfm.segment.provenance import Provenance, Source, digest
+from rootpainter_rootfm.segment.report import Measures
+from tests.segment.helpers import photograph
+
+NOTE = Provenance(
+    {"method": 1, "models": ["a" * 64], "threshold": 0.1 + 0.2},
+    Source("Wurzel ü.png", 12345, 1_700_000_000_123_456_789, "b" * 64),
+    ["rootfm_probability"],
+    Measures(7, 0.1, 2 / 3, 0.0),
+    "c" * 64,
+)
+
+
+@pytest.mark.parametrize("mask_format", list(MaskFormat))
+def test_a_note_survives_in_the_mask_and_changes_no_pixel(tmp_path, mask_format):
+    mask = photograph(30, 41)[..., 0] > 128
+    path = tmp_path / f"m{mask_format.suffix}"
+    masks.write(mask, path, mask_format, NOTE.to_text())
+    np.testing.assert_array_equal(masks.read(path), mask)
+    assert Provenance.from_text(masks.read_note(path)) == NOTE
+
+
+@pytest.mark.parametrize("mask_format", list(MaskFormat))
+def test_a_mask_without_a_note_says_nothing(tmp_path, mask_format):
+    path = tmp_path / f"m{mask_format.suffix}"
+    masks.write(np.ones((3, 3), bool), path, mask_format)
+    assert masks.read_note(path) == ""
+    assert Provenance.from_text("") is None
+
+
+def test_the_note_of_a_file_that_cannot_be_read_is_an_error(tmp_path):
+    (tmp_path / "m.png").write_bytes(b"not a mask")
+    with pytest.raises(MaskError, match=r"m\.png cannot be read"):
+        masks.read_note(tmp_path / "m.png")
+
+
+@given(st.one_of(st.text(), st.sampled_from(['{"rootfm": "1"}', "[]", "null", "3", '{"rootfm": 1, "source": {}}'])))
+def test_any_other_text_is_no_note(text):
+    assert Provenance.from_text(text) is None
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 1599))
+def test_the_digest_knows_every_pixel_and_the_shape(height, width, place):
+    mask = np.random.default_rng(height * 41 + width).random((height, width)) < 0.5
+    changed = mask.copy()
+    changed.flat[place % mask.size] ^= True
+    assert digest(mask) == digest(mask.copy()) != digest(changed)
+    if height != width:
+        assert digest(mask.reshape(width, height)) != digest(mask)
+
+
+def test_a_source_is_known_by_its_content(tmp_path):
+    path = tmp_path / "p.png"
+    path.write_bytes(b"content")
+    source = Source.of(path)
+    os.utime(path, (5, 5))
+    assert source.is_still(path), "copied: another time, the same content"
+    path.write_bytes(b"CONTENT")
+    assert not source.is_still(path)
+    path.write_bytes(b"content and more")
+    assert not source.is_still(path)
+    assert replace(source, bytes=16, modified=path.stat().st_mtime_ns).is_still(path), "an unchanged time is believed"
+
+
+def test_the_cost_of_an_image_is_known_from_its_header(tmp_path):
+    for suffix in (".png", ".jpg", ".bmp"):
+        Image.fromarray(photograph(30, 41)).save(tmp_path / f"a{suffix}")
+        assert images.pixel_count(tmp_path / f"a{suffix}") == 30 * 41
+    with tifffile.TiffWriter(tmp_path / "t.tif") as pages:
+        pages.write(photograph(30, 41), photometric="rgb")
+        pages.write(photograph(50, 20), photometric="rgb")
+    assert [images.pixel_count(tmp_path / "t.tif", page=page) for page in (0, 1)] == [30 * 41, 1000]
+    (tmp_path / "bad.png").write_bytes(b"")
+    with pytest.raises(ImageError):
+        images.pixel_count(tmp_path / "bad.png")
