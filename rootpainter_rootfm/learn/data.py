@@ -141,17 +141,21 @@ class TruthCache:
         self.__init__(**state)
 
 
-def read_datasets(folder: str | Path, only: Sequence[str] = (), without: Sequence[str] = ()) -> list[Dataset]:
-    """The datasets in `folder`: those of its manifest.csv, or the one RootPainter project that it is.
+def read_datasets(
+    folder: str | Path, only: Sequence[str] = (), without: Sequence[str] = (), splits: Sequence[str] = SPLITS
+) -> list[Dataset]:
+    """The datasets in `folder`, with all their items.
 
     Args:
-        folder: holds manifest.csv (columns dataset, stem, image, mask, split_group, split; paths from the folder),
-            or a RootPainter project (a `.seg_proj` file).
-        only: names of datasets to take; empty takes those with train, val or test rows.
+        folder: one of three. A folder with manifest.csv (columns dataset, stem, image, mask, split_group, split;
+            paths from the folder). A RootPainter project (with a `.seg_proj` file), whose train and val annotations
+            count. A folder with `images` and `masks` of the same names, all of them in the split `test`.
+        only: names of datasets to take; empty takes those with rows of any of the `splits`.
         without: names of datasets to leave out.
+        splits: see `only`.
 
     Raises:
-        DataError: nothing to learn from, a name that the manifest lacks, a group divided between splits.
+        DataError: nothing to use, a name that the folder lacks, a group divided between splits.
     """
     folder = Path(folder)
     projects = sorted(folder.glob("*.seg_proj"))
@@ -159,19 +163,27 @@ def read_datasets(folder: str | Path, only: Sequence[str] = (), without: Sequenc
         datasets = _read_manifest(folder)
     elif projects:
         datasets = [_read_project(projects[0])]
+    elif (folder / "images").is_dir() and (folder / "masks").is_dir():
+        datasets = [_read_pairs(folder)]
     else:
-        raise DataError(f"{folder} holds neither a {MANIFEST} nor a RootPainter project (.seg_proj).")
-    known = {dataset.name for dataset in datasets}
-    missing = sorted((set(only) | set(without)) - known)
+        raise DataError(
+            f"{folder} holds neither a {MANIFEST}, nor a RootPainter project (.seg_proj), nor folders images and masks."
+        )
+    known = {dataset.name: dataset for dataset in datasets}
+    missing = sorted((set(only) | set(without)) - set(known))
     if missing:
         raise DataError(f"{folder} has no dataset {', '.join(missing)}; it has {', '.join(sorted(known))}.")
     chosen = [
         dataset
         for dataset in datasets
-        if dataset.name not in without and (dataset.name in only if only else dataset.split(*SPLITS).items)
+        if dataset.name not in without and (dataset.name in only if only else dataset.split(*splits).items)
     ]
     if not chosen:
-        raise DataError(f"{folder}: no dataset is left to use.")
+        present = sorted({item.split for dataset in datasets for item in dataset.items})
+        raise DataError(
+            f"{folder}: no dataset is left to use. Looked for rows of {', '.join(splits)}; there are "
+            f"{', '.join(present) or 'none at all'}."
+        )
     return chosen
 
 
@@ -194,13 +206,27 @@ def _read_manifest(folder: Path) -> list[Dataset]:
 
 def _read_project(project: Path) -> Dataset:
     """A RootPainter project: its train and val annotations, each with its image in the sync folder's datasets/."""
-    described = json.loads(project.read_text(encoding="utf-8"))
-    sync = project.parents[2]
-    photographs = {path.stem: path for path in images.list_images(sync / "datasets" / described["dataset"])}
+    try:
+        described = json.loads(project.read_text(encoding="utf-8"))
+        name, pictures = described["name"], project.parents[2] / "datasets" / described["dataset"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{project} is not a RootPainter project ({error!r}).") from error
+    photographs = {path.stem: path for path in images.list_images(pictures)}
     items = []
     for split in ("train", "val"):
         for annotation in sorted((project.parent / "annotations" / split).glob("[!.]*.png")):
             if annotation.stem not in photographs:
-                raise DataError(f"{annotation} has no image in the dataset {described['dataset']}.")
+                raise DataError(f"{annotation} has no image in {pictures}.")
             items.append(Item(photographs[annotation.stem], annotation=annotation, split=split, group=annotation.stem))
-    return Dataset(described["name"], tuple(items))
+    return Dataset(name, tuple(items))
+
+
+def _read_pairs(folder: Path) -> Dataset:
+    """The folders `images` and `masks`: every image with the mask of its name, whatever their endings."""
+    found = {path.stem: path for path in images.list_images(folder / "masks")}
+    items = []
+    for image in images.list_images(folder / "images"):
+        if image.stem not in found:
+            raise DataError(f"{image} has no mask in {folder / 'masks'}.")
+        items.append(Item(image, found[image.stem], split="test", group=image.stem))
+    return Dataset(folder.resolve().name, tuple(items))

@@ -123,5 +123,8 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    # torch's own words advise to switch the protection against foreign code off.
     except (RuntimeError, EOFError, ValueError, OSError, UnpicklingError) as error:
-        raise DataError(f"{path} cannot be read ({error}). Remove it to start this training anew.") from error
+        raise DataError(
+            f"{path} cannot be read: it is damaged, or no checkpoint. Remove it to go on without it."
+        ) from error

@@ -1,0 +1,170 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rootpainter_rootfm import masks
+from rootpainter_rootfm.errors import DataError, ImageError, MaskError
+from rootpainter_rootfm.learn.data import Item, TruthCache, load, read_datasets, read_truth
+from tests.learn.helpers import photograph, write_data, write_manifest
+
+
+def test_a_manifest_gives_its_datasets_with_their_splits(tmp_path):
+    write_data(tmp_path, names=("sand", "clay"), per_split=2)
+    sand, clay = read_datasets(tmp_path)
+    assert (sand.name, clay.name) == ("sand", "clay")
+    assert [len(sand.split(name).items) for name in ("train", "val", "test")] == [2, 2, 2]
+    truth = load(sand.split("val").items[0])
+    image, mask = photograph(1)
+    np.testing.assert_array_equal(truth.image, image)
+    np.testing.assert_array_equal(truth.root, mask)
+    assert truth.known is None
+
+
+def test_datasets_are_chosen_by_name_and_by_split(tmp_path):
+    rows = write_data(tmp_path, names=("sand", "clay", "peat"), per_split=1)
+    write_manifest(tmp_path, [row | {"split": "probe"} if row["dataset"] == "peat" else row for row in rows])
+    assert [one.name for one in read_datasets(tmp_path)] == ["sand", "clay"]
+    assert [one.name for one in read_datasets(tmp_path, splits=["probe"])] == ["peat"]
+    assert [one.name for one in read_datasets(tmp_path, only=["peat"])] == ["peat"]
+    assert [one.name for one in read_datasets(tmp_path, without=["sand"])] == ["clay"]
+    with pytest.raises(DataError, match="no dataset loam; it has clay, peat, sand"):
+        read_datasets(tmp_path, only=["loam"])
+    with pytest.raises(DataError, match="Looked for rows of dev; there are probe, test, train, val"):
+        read_datasets(tmp_path, splits=["dev"])
+
+
+def test_a_group_is_never_divided_between_splits(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    write_manifest(tmp_path, [row | {"split_group": "tube 1"} for row in rows])
+    with pytest.raises(DataError, match="tube 1 of sand is divided"):
+        read_datasets(tmp_path)
+
+
+def test_groups_of_the_same_name_in_two_datasets_are_two_groups(tmp_path):
+    rows = write_data(tmp_path, names=("sand", "clay"), per_split=1)
+    split_of = {"sand": "train", "clay": "test"}
+    write_manifest(tmp_path, [row | {"split_group": "1", "split": split_of[row["dataset"]]} for row in rows])
+    assert len(read_datasets(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("content", ["", "dataset,stem\nsand,a\n"])
+def test_a_manifest_without_rows_or_columns_is_refused(tmp_path, content):
+    (tmp_path / "manifest.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match="needs the columns"):
+        read_datasets(tmp_path)
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    with pytest.raises(DataError, match="neither a manifest.csv, nor a RootPainter project"):
+        read_datasets(tmp_path)
+
+
+def test_folders_of_images_and_masks_are_one_dataset_to_measure_on(tmp_path):
+    folder = tmp_path / "plates"
+    image, mask = photograph(0)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    Image.fromarray(image).save(folder / "images" / "a.jpg")
+    masks.write(mask, folder / "masks" / "a.png", masks.MaskFormat.ROOTPAINTER)
+    (plates,) = read_datasets(folder)
+    assert plates.name == "plates" and [item.split for item in plates.items] == ["test"]
+    np.testing.assert_array_equal(load(plates.items[0]).root, mask)
+    Image.fromarray(image).save(folder / "images" / "b.jpg")
+    with pytest.raises(DataError, match=r"b\.jpg has no mask"):
+        read_datasets(folder)
+
+
+def project(sync, annotated):
+    """A RootPainter project in a sync folder; `annotated` are (split, stem) pairs."""
+    folder = sync / "projects" / "beans"
+    (sync / "datasets" / "tubes").mkdir(parents=True)
+    image, mask = photograph(3)
+    for split, stem in annotated:
+        Image.fromarray(image).save(sync / "datasets" / "tubes" / f"{stem}.jpg")
+        (folder / "annotations" / split).mkdir(parents=True, exist_ok=True)
+        soil = np.zeros_like(mask)
+        soil[:9] = ~mask[:9]
+        root = mask.copy()
+        root[40:] = False
+        masks.write_annotation(root, soil, folder / "annotations" / split / f"{stem}.png")
+    described = {"name": "beans", "dataset": "tubes", "location": "projects/beans", "file_names": []}
+    (folder / "beans.seg_proj").write_text(json.dumps(described), encoding="utf-8")
+    return folder
+
+
+def test_of_a_rootpainter_project_only_annotated_pixels_are_known(tmp_path):
+    folder = project(tmp_path, [("train", "a"), ("val", "b"), ("train", "c.1")])
+    (beans,) = read_datasets(folder)
+    assert beans.name == "beans"
+    assert [(item.stem, item.split) for item in beans.items] == [("a", "train"), ("c.1", "train"), ("b", "val")]
+    truth = load(beans.items[0])
+    _, mask = photograph(3)
+    assert truth.known[:9].all() and not truth.known[41:].any()
+    np.testing.assert_array_equal(truth.root[:40], mask[:40])
+    assert not truth.root[40:].any()
+
+
+def test_a_project_whose_image_is_gone_says_which(tmp_path):
+    folder = project(tmp_path, [("train", "a"), ("val", "b")])
+    (tmp_path / "datasets" / "tubes" / "b.jpg").unlink()
+    with pytest.raises(DataError, match=r"b\.png has no image"):
+        read_datasets(folder)
+
+
+def test_a_broken_project_file_is_refused(tmp_path):
+    folder = project(tmp_path, [("train", "a")])
+    (folder / "beans.seg_proj").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match="not a RootPainter project"):
+        read_datasets(folder)
+
+
+def test_mask_and_image_of_different_size_are_refused(tmp_path):
+    image, mask = photograph(0)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    Image.fromarray(mask[:-1]).save(tmp_path / "mask.png")
+    with pytest.raises(DataError, match="96×79 pixels, its image 96×80"):
+        load(Item(tmp_path / "image.png", tmp_path / "mask.png"))
+
+
+def test_what_cannot_be_read_says_so(tmp_path):
+    image, mask = photograph(0)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    (tmp_path / "mask.png").write_bytes(b"nothing")
+    with pytest.raises(MaskError, match=r"mask\.png"):
+        load(Item(tmp_path / "image.png", tmp_path / "mask.png"))
+    with pytest.raises(ImageError, match=r"gone\.png"):
+        load(Item(tmp_path / "gone.png", tmp_path / "mask.png"))
+    with pytest.raises(DataError, match="neither a mask nor an annotation"):
+        load(Item(tmp_path / "image.png"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "P"])
+def test_white_is_root_in_masks_of_any_mode(tmp_path, mode):
+    _, mask = photograph(0)
+    Image.fromarray(np.uint8(mask) * np.uint8(255)).convert(mode).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.png"), mask)
+
+
+def test_the_cache_gives_the_same_truth_and_stays_within_its_limit(tmp_path):
+    write_data(tmp_path, names=("sand",), per_split=1)
+    items = read_datasets(tmp_path)[0].items
+    size = load(items[0]).nbytes
+    cache = TruthCache(limit=2 * size)
+    first = cache.get(items[0])
+    assert cache.get(items[0]) is first
+    for item in items[1:]:
+        cache.get(item)
+    assert cache._bytes == 2 * size
+    assert cache.get(items[0]) is not first
+    assert pickle.loads(pickle.dumps(cache)).limit == 2 * size
+
+
+def test_an_item_larger_than_the_cache_is_still_given(tmp_path):
+    write_data(tmp_path, names=("sand",), per_split=1)
+    items = read_datasets(tmp_path)[0].items
+    cache = TruthCache(limit=1)
+    assert cache.get(items[0]).root.any()
+    assert cache.get(items[0]) is cache.get(items[0])
