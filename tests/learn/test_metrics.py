@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rootpainter_rootfm.learn.metrics import CENTRE_LINE_TOLERANCE, CentreLines, Confusion, pooled
