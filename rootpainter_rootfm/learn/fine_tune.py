@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator
 from copy import deepcopy
@@ -14,7 +15,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from ..errors import RootFMError
 from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
+from ..segment.device import is_out_of_memory
 from . import augment
 from .batches import Batch
 from .corrections import UNUSABLE, Correction, Corrections
@@ -23,6 +26,8 @@ from .losses import dice_bce
 from .metrics import Confusion
 from .patches import Patch
 from .state import WeightAverage, make_optimizer
+
+logger = logging.getLogger(__name__)
 
 CONFIDENT = 0.1
 """The starting model is believed where its probability is this near to 0 or 1."""
@@ -110,22 +115,22 @@ class FineTuner:
         self._optimizer = make_optimizer(self.network, settings.rate, settings.decay)
         self._rng = np.random.default_rng(settings.seed)
         self._scale = (settings.scale[0] * settings.zoom, settings.scale[1] * settings.zoom)
+        self._at_once = settings.at_once
         self._steps = 0
 
     def epoch(self, corrections: Corrections) -> Steps:
-        """Learns from `settings.epoch` patches around the training annotations."""
+        """Learns from `settings.epoch` patches around the training annotations.
+
+        Raises:
+            RootFMError: the memory does not suffice even for one patch.
+        """
         started, counts, losses = time.monotonic(), Confusion(), []
-        while len(losses) * self.settings.batch < self.settings.epoch and corrections.training:
-            loss = 0.0
-            drawn = [self._draw(corrections) for _ in range(self.settings.batch)]
-            drawn = [patch for patch in drawn if patch is not None]
-            for first in range(0, len(drawn), self.settings.at_once):
-                part = drawn[first : first + self.settings.at_once]
-                part_loss, part_counts = self._learn(Batch.of(part), len(part) / len(drawn))
-                loss += part_loss
-                counts += part_counts
-                yield
-            self._step()
+        while len(losses) * self.settings.batch < self.settings.epoch:
+            drawn = [patch for _ in range(self.settings.batch) if (patch := self._draw(corrections)) is not None]
+            if not drawn:
+                break
+            found, loss = yield from self._step(drawn)
+            counts += found
             losses.append(loss)
         return Measured(counts, float(np.mean(losses)) if losses else 0.0, time.monotonic() - started)
 
@@ -180,7 +185,21 @@ class FineTuner:
             return logits.sum() * 0
         return F.binary_cross_entropy_with_logits(logits[sure], before[sure])
 
-    def _step(self) -> None:
+    def _step(self, drawn: list[Patch]) -> Generator[None, None, tuple[Confusion, float]]:
+        """One step of the optimiser, in as many parts as the memory asks for."""
+        counts, loss, first = Confusion(), 0.0, 0
+        while first < len(drawn):
+            part = drawn[first : first + self._at_once]
+            try:
+                part_loss, found = self._learn(Batch.of(part), len(part) / len(drawn))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_smaller()
+                counts, loss, first = Confusion(), 0.0, 0
+                continue
+            counts, loss, first = counts + found, loss + part_loss, first + len(part)
+            yield
         self._steps += 1
         for group in self._optimizer.param_groups:
             group["lr"] = self.settings.rate * min(1.0, self._steps / self.settings.warmup)
@@ -189,6 +208,17 @@ class FineTuner:
             self._optimizer.step()
             self.average.update(self.network)
         self._optimizer.zero_grad(set_to_none=True)
+        return counts, loss
+
+    def _make_smaller(self) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        if self._at_once == 1:
+            raise RootFMError(
+                f"The memory of {self.device} does not suffice for training. Close other programs that use it, or "
+                "choose the device cpu in the settings."
+            )
+        self._at_once //= 2
+        logger.warning("Memory ran out: from now on %d patches go through the network at once", self._at_once)
 
     def _tiles(self, corrections: Corrections) -> list[tuple[Correction, Window]]:
         tiles = []

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HIDDEN = ".rootfm"
 """Folder beside the masks for what RootPainter must not take for a mask."""
-SHEET = f"{HIDDEN}/overview.jpg"
+SHEET = f"{HIDDEN}/overview.png"
 
 
 class ProjectSegmenting:

@@ -1,0 +1,220 @@
+"""The recipe: it learns what was painted, keeps what it knew, and measures itself honestly."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rootpainter_rootfm import masks
+from rootpainter_rootfm.errors import RootFMError
+from rootpainter_rootfm.learn.batches import Batch
+from rootpainter_rootfm.learn.corrections import Corrections
+from rootpainter_rootfm.learn.fine_tune import FineTuner, FineTuneSettings, Measured, _windows
+from rootpainter_rootfm.learn.metrics import Confusion
+from rootpainter_rootfm.model.network import normalise
+
+TINY = FineTuneSettings(patch=64, tile=64, batch=4, at_once=2, epoch=8, rate=3e-3, warmup=1, replay=0)
+CPU = torch.device("cpu")
+
+
+def draw_image(folder, stem, seed, size=(96, 128)):
+    """Bright roots on dark ground, all of them annotated, with a band of soil beside."""
+    rng = np.random.default_rng(seed)
+    root = np.zeros(size, bool)
+    for row in (20, 70):
+        root[row : row + 8, 4:-4] = True
+    soil = np.zeros(size, bool)
+    soil[38:58, 4:-4] = True
+    image = np.where(root[..., None], 200, 60) + rng.integers(-15, 15, (*size, 3))
+    Image.fromarray(image.astype(np.uint8)).save(folder / "images" / f"{stem}.png")
+    return root, soil
+
+
+@pytest.fixture
+def project(tmp_path):
+    for name in ("images", "train", "val"):
+        (tmp_path / name).mkdir()
+    for stem, part, seed in (("a", "train", 0), ("b", "val", 1)):
+        masks.write_annotation(*draw_image(tmp_path, stem, seed), tmp_path / part / f"{stem}.png")
+    return tmp_path
+
+
+def opened(project):
+    corrections = Corrections(project / "images", project / "train", project / "val")
+    list(corrections.refresh())
+    return corrections
+
+
+def finish(steps):
+    """Runs a generator to its end; returns its value and how often it yielded."""
+    yields = 0
+    while True:
+        try:
+            next(steps)
+            yields += 1
+        except StopIteration as end:
+            return end.value, yields
+
+
+@pytest.fixture
+def tuner(fresh_network):
+    return FineTuner(deepcopy(fresh_network), CPU, TINY)
+
+
+def test_what_was_painted_is_learnt_and_better_on_the_validation_annotations(project, tuner):
+    corrections = opened(project)
+    before, _ = finish(tuner.validate(tuner.start, corrections))
+    for _ in range(5):
+        learnt, _ = finish(tuner.epoch(corrections))
+    after, _ = finish(tuner.validate(tuner.average.network, corrections))
+    assert after.loss < before.loss
+    assert after.score > before.score
+    assert learnt.counts.defined > 0 and np.isfinite(learnt.loss)
+
+
+def test_statistics_of_the_normalisation_stay_as_they_were(project, tuner):
+    before = {name: value.clone() for name, value in tuner.network.named_buffers()}
+    finish(tuner.epoch(opened(project)))
+    assert all(torch.equal(value, before[name]) for name, value in tuner.network.named_buffers())
+    before = dict(tuner.start.named_parameters())
+    learning = [(name, weights) for name, weights in tuner.network.image_encoder.named_parameters() if "neck" in name]
+    assert not any(torch.equal(weights, before[f"image_encoder.{name}"]) for name, weights in learning)
+
+
+def test_pixels_that_nobody_painted_have_no_influence(tuner):
+    rng = np.random.default_rng(0)
+    images = torch.from_numpy(rng.integers(0, 255, (2, 64, 64, 3), np.uint8))
+    known = torch.zeros((2, 1, 64, 64), dtype=torch.bool)
+    known[:, :, 10:20, 10:50] = True
+    root = torch.zeros((2, 1, 64, 64))
+    gradients = []
+    for fill in (0.0, 1.0):
+        target = root.clone()
+        target[~known] = fill
+        tuner.network.zero_grad()
+        tuner._learn(Batch(images, target, known), 1.0)
+        gradients.append([p.grad.clone() for p in tuner.network.parameters() if p.grad is not None])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_it_yields_after_every_few_patches_so_that_a_stop_is_soon_seen(project, tuner):
+    corrections = opened(project)
+    _, yields = finish(tuner.epoch(corrections))
+    assert yields == TINY.epoch // TINY.at_once
+    _, yields = finish(tuner.validate(tuner.start, corrections))
+    assert yields == len(tuner._tiles(corrections)) == 4
+
+
+def test_validation_changes_nothing_and_counts_annotated_pixels_once(project, tuner):
+    corrections = opened(project)
+    before = deepcopy(tuner.average.network.state_dict())
+    first, _ = finish(tuner.validate(tuner.average.network, corrections))
+    second, _ = finish(tuner.validate(tuner.average.network, corrections))
+    assert first.counts == second.counts
+    assert first.counts.defined == corrections.truth(corrections.validation[0]).known.sum()
+    assert all(torch.equal(value, before[name]) for name, value in tuner.average.network.state_dict().items())
+
+
+def test_the_number_of_tiles_is_bounded(project, fresh_network):
+    few = FineTuner(deepcopy(fresh_network), CPU, FineTuneSettings(tile=32, tiles=3))
+    assert len(few._tiles(opened(project))) == 3
+
+
+@pytest.mark.parametrize("zoom", [0.5, 2.0])
+def test_images_are_seen_as_large_as_they_are_when_segmented(project, fresh_network, zoom):
+    settings = FineTuneSettings(tile=64, patch=32, zoom=zoom, batch=2, epoch=2)
+    tuner = FineTuner(deepcopy(fresh_network), CPU, settings)
+    corrections = opened(project)
+    measured, _ = finish(tuner.validate(tuner.start, corrections))
+    assert measured.counts.defined == corrections.truth(corrections.validation[0]).known.sum()
+    finish(tuner.epoch(corrections))
+    assert tuner._scale == (0.8 * zoom, 1.25 * zoom)
+
+
+class Sure(torch.nn.Module):
+    """Says the same of every pixel."""
+
+    def __init__(self, logit):
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, pixels):
+        return torch.full((len(pixels), 1, *pixels.shape[2:]), self.logit)
+
+
+def test_leaving_what_the_starting_model_was_sure_of_costs_and_only_there(tuner):
+    pixels = normalise(torch.zeros((1, 32, 32, 3), dtype=torch.uint8))
+    unknown = torch.zeros((1, 1, 32, 32), dtype=torch.bool)
+    as_root, as_soil = torch.full((1, 1, 32, 32), 5.0), torch.full((1, 1, 32, 32), -5.0)
+    tuner.start = Sure(5.0)
+    assert tuner._forgotten(pixels, as_soil, unknown) > 10 * tuner._forgotten(pixels, as_root, unknown)
+    assert tuner._forgotten(pixels, as_soil, ~unknown) == 0, "where it was corrected it may change its mind"
+    tuner.start = Sure(0.5)
+    assert tuner._forgotten(pixels, as_soil, unknown) == 0, "it was not sure"
+
+
+@pytest.mark.parametrize("only", ["root", "soil"])
+def test_one_class_alone_can_be_learnt_from(project, fresh_network, only):
+    root, soil = draw_image(project, "a", 0)
+    nothing = np.zeros_like(root)
+    masks.write_annotation(*((root, nothing) if only == "root" else (nothing, soil)), project / "train" / "a.png")
+    tuner = FineTuner(deepcopy(fresh_network), CPU, FineTuneSettings(patch=64, tile=64, epoch=4))
+    learnt, _ = finish(tuner.epoch(opened(project)))
+    assert np.isfinite(learnt.loss) and learnt.counts.defined > 0
+    assert all(torch.isfinite(p).all() for p in tuner.average.network.parameters())
+
+
+def test_an_image_deleted_during_training_is_left_out_and_named(project, tuner):
+    masks.write_annotation(*draw_image(project, "c", 2), project / "train" / "c.png")
+    corrections = opened(project)
+    (project / "images" / "c.png").unlink()
+    _, yields = finish(tuner.epoch(corrections))
+    assert yields == TINY.epoch // TINY.at_once
+    assert "c.png" in corrections.problems
+    corrections = opened(project)
+    for image in (project / "images").iterdir():
+        image.unlink()
+    measured, yields = finish(tuner.epoch(corrections))
+    assert yields == 0 and measured.counts == Confusion()
+
+
+def test_memory_that_runs_out_makes_the_parts_smaller_and_then_an_error_that_helps(project, tuner, monkeypatch):
+    sizes = []
+    learn = tuner._learn
+
+    def tight(batch, share):
+        sizes.append(len(batch.images))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return learn(batch, share)
+
+    monkeypatch.setattr(tuner, "_learn", tight)
+    finish(tuner.epoch(opened(project)))
+    assert sizes == [2] + [1] * TINY.epoch
+    monkeypatch.setattr(tuner, "_learn", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
+    with pytest.raises(RootFMError, match="choose the device cpu"):
+        finish(tuner.epoch(opened(project)))
+
+
+def test_the_score_tells_better_from_worse_also_where_no_root_was_painted():
+    def score(**counts):
+        return Measured(Confusion(**counts), 0.0, 0.0).score
+
+    assert score(tp=50, fp=10, fn=10, tn=930) > score(tp=40, fp=20, fn=20, tn=920)
+    assert 1 == score(tn=1000) > score(fp=10, tn=990) > score(fp=500, tn=500) > 0
+    assert 0 <= score() <= 1
+
+
+@pytest.mark.parametrize("shape", [(30, 500), (64, 64), (65, 129), (200, 31)])
+def test_windows_part_an_image_without_gap_or_overlap(shape):
+    known = np.ones(shape, bool)
+    seen = np.zeros(shape, int)
+    for window in _windows(known, 64):
+        seen[window] += 1
+        assert seen[window].shape[0] <= 64 and seen[window].shape[1] <= 64
+    assert (seen == 1).all()
+    known[:] = False
+    known[3, 4] = True
+    assert len(_windows(known, 64)) == 1
