@@ -1,9 +1,93 @@
-"""The verb `rootfm evaluate`."""
+"""The verb `rootfm evaluate`: how well a model does on images whose roots are known."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .segment import add_settings_options, load_segmenter
+from .training import progress_bar, stopped_by_ctrl_c
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..learn.data import Dataset
+    from ..learn.evaluate import Summary
+    from ..progress import CancelToken, Progress
+    from ..segment.engine import Segmenter
 
 
-def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds `rootfm evaluate` and its options."""
+    parser = verbs.add_parser(
+        "evaluate",
+        help="measure a model on images with known masks",
+        description="Measures a model on whole images: Dice, centre lines and calibration of every dataset, a row for "
+        "every image, and sheets of the best and worst ones. Run again, it goes on where it stopped.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="name of a model, or a .pth or .safetensors file")
+    parser.add_argument(
+        "data",
+        metavar="DATA",
+        type=Path,
+        help="folder with a manifest.csv, a RootPainter project, or a folder with images and masks",
+    )
+    parser.add_argument("-o", "--out", type=Path, help="folder for what is found (evaluation_MODEL)")
+    parser.add_argument("--split", nargs="+", default=["test"], metavar="NAME", help="rows to measure on (test)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="DATASET", help="take these datasets alone")
+    parser.add_argument("--without", nargs="+", default=[], metavar="DATASET", help="leave these datasets out")
+    parser.add_argument("--baselines", action="store_true", help="measure Otsu and ridge filtering on the same images")
+    add_settings_options(parser.add_argument_group("how images are segmented"))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, writes the report and prints its table; returns 0."""
+    from ..learn.data import read_datasets
+    from ..learn.evaluate import Method, evaluate
+    from ..learn.record import describe
+    from ..learn.report import write_evaluation
+
+    options.model = [options.model]
+    out = options.out or Path(f"evaluation_{Path(options.model[0]).stem}")
+    found = read_datasets(options.data, options.only, options.without, options.split)
+    datasets = [dataset.split(*options.split) for dataset in found]
+    segmenter = load_segmenter(options)
+    with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
+        rows = evaluate(Method.of(segmenter, cancel), datasets, out, progress, cancel)
+        baselines = _baselines(datasets, out, progress, cancel) if options.baselines else {}
+    facts = {
+        "model": ", ".join(f"{model['name']} ({model['sha256'][:8]})" for model in segmenter.models),
+        "threshold": segmenter.threshold,
+        "settings": segmenter.signature,
+        "splits": ", ".join(options.split),
+        **describe(segmenter.device),
+    }
+    seen = {dataset.name: _seen(segmenter, dataset.name, options.split) for dataset in datasets}
+    print(write_evaluation(out, rows, facts, seen, baselines))
+    print(f"All of it, with pictures: {out}", file=sys.stderr)
+    return 0
+
+
+def _baselines(
+    datasets: Sequence[Dataset], out: Path, progress: Progress, cancel: CancelToken
+) -> dict[str, dict[str, Summary]]:
+    from ..learn import baselines
+    from ..learn.evaluate import Summary, by_dataset, evaluate, file_name
+
+    found = {}
+    for name in baselines.BASELINES:
+        folder = out / "baselines" / file_name(name)
+        rows = evaluate(baselines.method(name), datasets, folder, progress, cancel, pictures=False)
+        found[name] = {dataset: Summary.of(rows) for dataset, rows in by_dataset(rows).items()}
+    return found
+
+
+def _seen(segmenter: Segmenter, dataset: str, splits: Sequence[str]) -> str:
+    """Whether the models learnt from a dataset, as far as their cards say."""
+    learnt = [{name for name, _ in card.training_data} for card in segmenter.cards]
+    if any(dataset in names for names in learnt):
+        return "other images of it" if set(splits) == {"test"} else "yes"
+    return "no" if all(learnt) else "unknown"

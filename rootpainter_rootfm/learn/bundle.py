@@ -1,0 +1,154 @@
+"""A training becomes a model to ship: weights in half precision and a card that says all that is known of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, ModelError
+from ..files import sha256, write_text
+from ..model import checkpoint
+from ..model.card import ModelCard, is_model_name
+from ..progress import CancelToken, Progress, silent
+from ..segment.settings import SegmentSettings
+from .calibration import ProbabilityCounts, choose_threshold
+from .curves import BEST as BEST_NOTE
+from .data import Dataset, read_datasets
+from .evaluate import Method, evaluate, probabilities
+from .loop import PLAN, read_record
+from .plan import TrainPlan
+from .protocol_report import REPORT, fold_table, said
+from .state import chosen_weights
+from .trained import State, card_of, fingerprint, rounded, segmenter_of
+
+_LICENCE = re.compile(r"^[-*\s]*Licen[cs]e:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Words:
+    """What only people know of a model.
+
+    Attributes:
+        name, title, licence, weaknesses: as on a `ModelCard`.
+    """
+
+    name: str
+    title: str
+    licence: str
+    weaknesses: str
+
+
+def bundle(
+    run: Path,
+    data: Path,
+    out: Path,
+    words: Words,
+    protocol: Path | None = None,
+    settings: SegmentSettings = SegmentSettings(),
+    progress: Progress = silent,
+    cancel: CancelToken | None = None,
+) -> ModelCard:
+    """Writes `<name>.safetensors` and its card `<name>.json`.
+
+    The weights are those that did best on the validation patches. The threshold is chosen on the validation images
+    of the datasets that were learnt from, as whole images, with the weights as half precision keeps them.
+
+    Args:
+        run: folder of a training.
+        data: where its datasets are; the folder of each may hold a SOURCE.md with a line "Licence: …".
+        out: folder for the two files; made if absent.
+        words: for the card.
+        protocol: folder of a finished protocol, whose table goes onto the card.
+        settings: the device to measure on, and the padding for the card.
+        progress: counts validation images.
+        cancel: looked at between images.
+
+    Raises:
+        DataError: the folder holds no training, or no record of its datasets.
+        ModelError: the name is not one for a model.
+        Cancelled: `cancel` was used.
+    """
+    if not is_model_name(words.name):
+        raise ModelError(f"{words.name} cannot be a model's name: use letters, digits, dots, underscores and hyphens.")
+    record = read_record(run)
+    if "datasets" not in record:
+        raise DataError(f"{run} does not say what was learnt from; run its `rootfm train` once more, which notes it.")
+    datasets = read_datasets(data, only=record["datasets"])
+    plan = TrainPlan.from_json((run / PLAN).read_text(encoding="utf-8"))
+    state = rounded(chosen_weights(run))
+    card = replace(card_of(state, words.name, plan.tile_sizes), padding=settings.padding or "reflect")
+    counts = _measure(state, card, datasets, run, settings, progress, cancel)
+    threshold = choose_threshold(counts)
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / f"{words.name}.safetensors"
+    checkpoint.write_safetensors(state, file)
+    card = replace(
+        card,
+        title=words.title,
+        file=file.name,
+        sha256=sha256(file),
+        licence=words.licence,
+        training_data=tuple((dataset.name, licence(data, dataset.name)) for dataset in datasets),
+        threshold=threshold,
+        weaknesses=words.weaknesses,
+        notes="\n".join(_notes(record, plan, run, threshold, counts, protocol)),
+        size_bytes=file.stat().st_size,
+    )
+    write_text(file.with_suffix(".json"), card.to_json())
+    return card
+
+
+def licence(data: Path, dataset: str) -> str:
+    """What the dataset's SOURCE.md says after "Licence:", or "not stated"."""
+    source = data / dataset / "SOURCE.md"
+    found = _LICENCE.search(source.read_text(encoding="utf-8")) if source.is_file() else None
+    return found[1].strip() if found else "not stated"
+
+
+def _measure(
+    state: State,
+    card: ModelCard,
+    datasets: Sequence[Dataset],
+    run: Path,
+    settings: SegmentSettings,
+    progress: Progress,
+    cancel: CancelToken | None,
+) -> dict[str, ProbabilityCounts]:
+    validation = [dataset.split("val") for dataset in datasets]
+    method = Method.of(segmenter_of(state, card, settings), cancel)
+    folder = run / f"val {fingerprint(state)[:8]} {card.padding}"
+    return probabilities(evaluate(method, validation, folder, progress, cancel, pictures=False))
+
+
+def _notes(
+    record: Mapping[str, Any],
+    plan: TrainPlan,
+    run: Path,
+    threshold: float,
+    counts: Mapping[str, ProbabilityCounts],
+    protocol: Path | None,
+) -> list[str]:
+    """How the model was made, as lines of Markdown."""
+    dice = np.mean([one.dice[round(threshold * 100) - 1] for one in counts.values()])
+    lines = [f"{plan.steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
+    if (run / BEST_NOTE).is_file():
+        best = json.loads((run / BEST_NOTE).read_text(encoding="utf-8"))
+        lines.append(f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches.")
+    lines.append(
+        f"Threshold {threshold}: mean pooled Dice {dice:.3f} on the validation images of {len(counts)} datasets."
+    )
+    lines += ["", "Made by:"]
+    for start in record["starts"]:
+        made = f"version {start['version']}, commit {start['commit']}, {start['hardware']}"
+        lines.append(f"- from step {start['step']}: `{start['command']}` ({made})")
+    if protocol is not None:
+        measured = json.loads((protocol / f"{REPORT}.json").read_text(encoding="utf-8"))
+        lines += ["", "Leave one dataset out, pooled Dice; each row by models that never saw that dataset before:", ""]
+        lines += [*fold_table(measured["folds"]), "", *said(measured["marks"])]
+    return lines
