@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ChannelNorm, ConvNorm
+from .layers import ChannelNorm, ConvNorm, Linear
 
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
@@ -18,6 +18,7 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 STRIDES = (2, 2, 1)  # of the merging layers after stages 0 to 2: embeddings lie at stride 16, not 32
 EMBEDDING = 256
+BAND = 32  # rows; the widened tensor of a whole 1024-pixel tile is 64 MB, that of a band stays in a CPU's cache
 
 
 class PatchEmbed(nn.Module):
@@ -25,13 +26,13 @@ class PatchEmbed(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.seq = nn.Sequential(
-            ConvNorm(3, WIDTHS[0] // 2, 3, stride=2), nn.GELU(), ConvNorm(WIDTHS[0] // 2, WIDTHS[0], 3, stride=2)
-        )
+        half = WIDTHS[0] // 2
+        # Published checkpoints count the GELU between the two.
+        self.seq = nn.ModuleDict({"0": ConvNorm(3, half, 3, stride=2), "2": ConvNorm(half, WIDTHS[0], 3, stride=2)})
 
     def forward(self, x: Tensor) -> Tensor:
         """B×3×H×W in, B×64×H/4×W/4 out."""
-        return self.seq(x)
+        return self.seq["2"](self.seq["0"](x, gelu=True))
 
 
 class MBConv(nn.Module):
@@ -45,7 +46,17 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W in, the same shape out."""
-        return F.gelu(x + self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x))))))
+        height = x.shape[2]
+        if height <= BAND or x.device.type != "cpu" or self.training or torch.is_grad_enabled():
+            return self._rows(x, 0, height)
+        return torch.cat([self._rows(x, top, min(top + BAND, height)) for top in range(0, height, BAND)], 2)
+
+    def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
+        """The result's rows from `first` up to `last`."""
+        above, below = min(1, first), min(1, x.shape[2] - last)
+        wide = self.conv1(x[:, :, first - above : last + below], gelu=True)
+        wide = self.conv2(wide, gelu=True)[:, :, above : last - first + above]
+        return F.gelu(self.conv3(wide, plus=x[:, :, first:last]))
 
 
 class PatchMerging(nn.Module):
@@ -59,7 +70,7 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W in, B×C'×H/stride×W/stride out."""
-        return self.conv3(F.gelu(self.conv2(F.gelu(self.conv1(x)))))
+        return self.conv3(self.conv2(self.conv1(x, gelu=True), gelu=True))
 
 
 def _offset_index(window: int) -> Tensor:
@@ -78,8 +89,8 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.LayerNorm(channels)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
         self.attention_biases = nn.Parameter(torch.zeros(heads, window * window))
         self.register_buffer("offset_index", _offset_index(window), persistent=False)
 
@@ -93,17 +104,17 @@ class WindowAttention(nn.Module):
 
 
 class Mlp(nn.Module):
-    """Normalisation and a two-layer perceptron."""
+    """Normalisation and a two-layer perceptron beside the identity."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
-        self.fc1 = nn.Linear(channels, 4 * channels)
-        self.fc2 = nn.Linear(4 * channels, channels)
+        self.fc1 = Linear(channels, 4 * channels)
+        self.fc2 = Linear(4 * channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """…×C in, the same shape out."""
-        return self.fc2(F.gelu(self.fc1(self.norm(x))))
+        return self.fc2(self.fc1(self.norm(x), gelu=True), plus=x)
 
 
 class TinyViTBlock(nn.Module):
@@ -132,8 +143,7 @@ class TinyViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W in, the same shape out."""
         x = x + self._attend(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        tokens = self.local_conv(x).permute(0, 2, 3, 1)
-        return (tokens + self.mlp(tokens)).permute(0, 3, 1, 2)
+        return self.mlp(self.local_conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):

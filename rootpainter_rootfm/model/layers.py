@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import fused
+
 
 class ConvNorm(nn.Module):
     """Convolution without bias (`c`) followed by batch normalisation (`bn`), "same" padding.
@@ -21,9 +23,17 @@ class ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(outputs)
         nn.init.constant_(self.bn.weight, gain)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W in, B×C'×(H/stride)×(W/stride) out."""
-        return self.bn(self.c(x))
+    def forward(self, x: Tensor, gelu: bool = False, plus: Tensor | None = None) -> Tensor:
+        """B×C×H×W in, B×C'×(H/stride)×(W/stride) out; then its GELU or the sum with `plus`."""
+        return fused.finished(self.bn(self.c(x)), gelu, plus)
+
+
+class Linear(nn.Linear):
+    """A linear layer that can take its GELU or a residual along."""
+
+    def forward(self, x: Tensor, gelu: bool = False, plus: Tensor | None = None) -> Tensor:
+        """…×C in, …×C' out; then its GELU or the sum with `plus`."""
+        return fused.linear(x, self, gelu, plus)
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -44,10 +54,10 @@ class Attention(nn.Module):
         super().__init__()
         inner = channels // shrink
         self.heads = heads
-        self.q_proj = nn.Linear(channels, inner)
-        self.k_proj = nn.Linear(channels, inner)
-        self.v_proj = nn.Linear(channels, inner)
-        self.out_proj = nn.Linear(inner, channels)
+        self.q_proj = Linear(channels, inner)
+        self.k_proj = Linear(channels, inner)
+        self.v_proj = Linear(channels, inner)
+        self.out_proj = Linear(inner, channels)
 
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
