@@ -10,6 +10,10 @@ from ..errors import RootFMError
 from .tiles import Axis, Plan
 
 
+class NotFiniteError(RootFMError):
+    """The network's result is not a number."""
+
+
 class Blender:
     """Adds up weighted tiles, row after row of them, and keeps only the rows that are not finished in full precision.
 
@@ -48,7 +52,7 @@ class Blender:
         rounded = self._strip[:count].half()
         mask = rounded.float() >= self._threshold
         if bool(rounded.isnan().any()):
-            raise RootFMError("The network's result is not a number; try the precision fp32, or verify the model.")
+            raise NotFiniteError("The network's result is not a number; try the precision fp32, or verify the model.")
         top = self._top(self._row)
         torch.from_numpy(self.probability[top : top + count]).copy_(rounded)
         torch.from_numpy(self.mask[top : top + count]).copy_(mask)

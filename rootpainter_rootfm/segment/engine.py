@@ -18,7 +18,7 @@ from ..model.card import ModelCard
 from ..model.network import normalise
 from ..progress import CancelToken, Progress, silent
 from . import device as devices
-from .blend import Blender
+from .blend import Blender, NotFiniteError
 from .cleaning import drop_small
 from .settings import SegmentSettings
 from .tiles import Plan, plan
@@ -74,6 +74,7 @@ class Segmenter:
         self._largest_tile = min(max(card.tile_sizes) for card in cards)
         self._footing = devices.Footing.first(devices.choose_device(settings.device))
         self._precision = devices.choose_precision(settings.precision, self._footing.device)
+        self._halved = self._precision != "fp32"
         self._networks = [network.eval() for network in networks]
         self._move()
 
@@ -142,6 +143,12 @@ class Segmenter:
             try:
                 blender = self._blend(image, tiles, cancel or CancelToken(), progress)
                 break
+            except NotFiniteError:
+                if self.settings.precision != "auto" or not self._halved:
+                    raise
+                _log.warning("Values of this model are too large for %s. From here on: fp32.", self._precision)
+                self._halved = False
+                continue
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
@@ -186,10 +193,6 @@ class Segmenter:
         span = (tiles.rows.span, tiles.columns.span)
         return _interpolated(mean, span)[:, 0]
 
-    @property
-    def _halved(self) -> bool:
-        return self._precision != "fp32" and self._footing.device.type == "cuda"
-
     def _batch(self, tiles: Plan) -> int:
         return self._footing.batch(self.settings.batch, tiles.rows.side * tiles.columns.side)
 
@@ -203,6 +206,7 @@ class Segmenter:
             )
         before = self._footing.device
         self._footing, now = lowered
+        self._halved &= self._footing.device.type == "cuda"
         _log.warning("Not enough memory on %s (%s). From here on: %s.", before, said, now)
         self._move()
         if before.type == "cuda":

@@ -37,7 +37,8 @@ class SegmentSettings:
     batch: int | None = None
     """Tiles given to the network at once. `None`: one on the CPU, as many as fit on a GPU."""
     precision: str = "auto"
-    """`auto`, `fp32`, or on CUDA `bf16` or `fp16`. `auto` is bf16 on CUDA devices that compute it, else fp32."""
+    """`auto`, `fp32`, or on CUDA `bf16` or `fp16`. `auto` is fp16 on CUDA devices that are fast at it, else
+    fp32; a model whose values fp16 cannot hold is then computed in fp32."""
     threshold: float | None = None
     """Pixels of at least this root probability are root, between 0 and 1."""
     min_root_pixels: int = 0

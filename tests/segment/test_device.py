@@ -36,11 +36,11 @@ def test_half_precision_is_refused_away_from_cuda(device, precision):
         devices.choose_precision(precision, torch.device(device))
 
 
-@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "fp32"), ((8, 0), "bf16"), ((9, 0), "bf16")])
+@pytest.mark.parametrize(("capability", "expected"), [((6, 1), "fp32"), ((7, 0), "fp16"), ((9, 0), "fp16")])
 def test_auto_precision_follows_the_device(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert devices.choose_precision("auto", CUDA) == expected
-    assert devices.choose_precision("fp16", CUDA) == "fp16"
+    assert devices.choose_precision("bf16", CUDA) == "bf16"
     assert devices.choose_precision("auto", CPU) == "fp32"
 
 

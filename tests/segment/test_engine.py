@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rootpainter_rootfm.errors import Cancelled, ImageError, RootFMError
 from rootpainter_rootfm.progress import CancelToken
+from rootpainter_rootfm.segment import engine
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import Brightness, Constant, brightness_probability, card, photograph, segmenter
 
@@ -159,6 +160,37 @@ def test_what_is_no_image_is_refused(image):
 def test_a_network_that_gives_no_numbers_gives_no_mask():
     with pytest.raises(RootFMError, match="not a number"):
         segmenter(Constant(float("nan"))).segment(photograph(40, 40))
+
+
+class Loud(Brightness):
+    """Gives no numbers as long as it is run in half precision."""
+
+    def forward(self, x):
+        result = super().forward(x)
+        return result * float("nan") if torch.is_autocast_enabled("cpu") else result
+
+
+@pytest.fixture
+def halved_cpu(monkeypatch):
+    """The CPU passes for a device with half precision."""
+    monkeypatch.setattr(engine.devices, "choose_precision", lambda name, device: "bf16")
+
+
+def test_a_model_too_large_for_half_precision_is_computed_in_full_and_said_once(halved_cpu, caplog):
+    network, image = Loud(), photograph(40, 40)
+    automatic = segmenter(network)
+    before = automatic.signature
+    np.testing.assert_allclose(automatic.segment(image).probability, brightness_probability(image), atol=STEP)
+    automatic.segment(image)
+    assert len(network.batches) == 3, "the second image is not tried in half precision again"
+    assert [record.message.count("too large for bf16") for record in caplog.records] == [1]
+    assert automatic.signature == before, "or a second run would make every mask anew"
+
+
+def test_who_asks_for_half_precision_is_told_that_it_does_not_hold(halved_cpu):
+    chosen = segmenter(Loud(), settings=cpu(precision="bf16"))
+    with pytest.raises(RootFMError, match="try the precision fp32"):
+        chosen.segment(photograph(40, 40))
 
 
 def test_equal_signatures_mean_equal_weights_and_settings():
