@@ -12,6 +12,7 @@ from types import TracebackType
 
 from PyQt5 import QtCore, QtWidgets
 
+from ..cli.main import EXIT_USAGE
 from ..cli.painter import add_options
 from ..errors import HostError
 from . import sync_folder
@@ -55,7 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command `rootpainter-rootfm`; returns the exit code of the program."""
     parser = argparse.ArgumentParser(prog="rootpainter-rootfm", description="RootPainter with Root Foundation Models.")
     add_options(parser)
-    return run(parser.parse_args(arguments))
+    try:
+        return run(parser.parse_args(arguments))
+    except HostError:
+        return EXIT_USAGE  # a dialog has said why
 
 
 def run(options: argparse.Namespace) -> int:

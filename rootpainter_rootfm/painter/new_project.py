@@ -48,12 +48,13 @@ class FoundationChoice(QtWidgets.QWidget):
         super().__init__()
         self._session = session
         self.models = QtWidgets.QComboBox()
-        note = QtWidgets.QLabel("Masks from the first image on; it learns from your corrections.")
+        self._note = QtWidgets.QLabel()
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.models)
-        layout.addWidget(note)
+        layout.addWidget(self._note)
         session.cards_changed.connect(self._show)
+        self.models.currentIndexChanged.connect(self._describe)
         self._show()
 
     @property
@@ -67,6 +68,11 @@ class FoundationChoice(QtWidgets.QWidget):
             self.models.addItem(card.title, card)
             if card.name == self._session.preferences.model:
                 self.models.setCurrentIndex(self.models.count() - 1)
+
+    def _describe(self) -> None:
+        trained = self.card is None or self.card.trained
+        good = "Masks from the first image on; it learns from your corrections."
+        self._note.setText(good if trained else "This model has not been trained: its first masks mean nothing.")
 
 
 def _with_radio(host: Host, session: Callable[[], Session | None], original: Callable[..., Any]) -> Callable[..., None]:

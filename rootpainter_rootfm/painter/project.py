@@ -10,6 +10,7 @@ from typing import Any
 from PyQt5 import QtCore, QtWidgets
 
 from ..images import is_image_name
+from .choice import window_checkpoints
 from .exchange import CONFIDENCE
 from .fine_tune import FineTunePanel
 from .image_list import ImageList
@@ -42,7 +43,7 @@ class Project(QtCore.QObject):
         self._wait = MaskWait(session, window)
         self.training.better_model.connect(self._better)
         self.training.segment_again.connect(self.segment_all_again)
-        session.training_asked.connect(lambda asked: asked is window and self.training.show())
+        session.training_asked.connect(self._training_asked)
         self._fill_network(find_menu(window, "Network") or fallback)
         self._fill_view(find_menu(window, "View") or fallback)
 
@@ -58,6 +59,12 @@ class Project(QtCore.QObject):
         task = Task(lambda cancel, progress: without_annotation(names, tuple(map(Path, folders))))
         task.done.connect(lambda found: self._renew(found, _images(len(found))))
         task.start()
+
+    def _training_asked(self, window: Any) -> None:
+        # RootPainter's U-Net tells its progress by messages alone.
+        newest = window_checkpoints(window)[:1]
+        if window is self._window and newest and newest[0].suffix != ".pkl":
+            self.training.show()
 
     def _dock(self, dock: QtWidgets.QDockWidget) -> Any:
         window = self._window

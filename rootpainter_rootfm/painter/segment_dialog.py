@@ -48,7 +48,7 @@ class SegmentDialog(QtWidgets.QDialog):
         self._timer.timeout.connect(self._look)
         self._make_fields()
         self._lay_out()
-        session.trainer_changed.connect(self._timer.start)
+        session.trainer_changed.connect(self._look_soon)
         session.cards_changed.connect(self._show_models)
         self._show_models()
         self._look()
@@ -82,8 +82,8 @@ class SegmentDialog(QtWidgets.QDialog):
         self.segment_button.clicked.connect(self._start)
         self.input.textChanged.connect(self._input_changed)
         for changed in (self.output.textChanged, self.format.currentIndexChanged, self.again.toggled):
-            changed.connect(self._timer.start)
-        self.model.activated.connect(self._suggest)
+            changed.connect(self._look_soon)
+        self.model.activated.connect(self._input_changed)
 
     def _lay_out(self) -> None:
         form = QtWidgets.QFormLayout()
@@ -130,6 +130,10 @@ class SegmentDialog(QtWidgets.QDialog):
 
     def _input_changed(self) -> None:
         self._suggest()
+        self._look_soon()
+
+    def _look_soon(self) -> None:
+        # After a pause: a path is looked at when it is typed, not at each of its letters.
         self._timer.start()
 
     def _suggest(self) -> None:
@@ -173,8 +177,12 @@ class SegmentDialog(QtWidgets.QDialog):
             line = f"{line}. <a href='trainer'>Start one…</a>"
             if not trainer.expected:
                 line += " RootPainter's own trainer does it from Network → Segment folder."
-        self._show_findings([Finding(level, line), *report.findings])
-        ready = report.may_start and level is not Level.STOP and self.model.currentData() is not None
+        findings = [Finding(level, line), *report.findings]
+        model: JobModel | None = self.model.currentData()
+        if model is not None and model.card is not None and not model.card.trained:
+            findings.insert(0, Finding(Level.NOTE, f"{model.title} has not been trained: its masks mean nothing."))
+        self._show_findings(findings)
+        ready = report.may_start and level is not Level.STOP and model is not None
         self.segment_button.setEnabled(ready)
 
     def _show_findings(self, findings: list[Finding]) -> None:

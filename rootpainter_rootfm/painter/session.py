@@ -33,6 +33,8 @@ class Session(QtCore.QObject):
     jobs_changed = QtCore.pyqtSignal()
     choice_changed = QtCore.pyqtSignal()
     trainer_changed = QtCore.pyqtSignal()
+    notice = QtCore.pyqtSignal(str)
+    """A few words on what goes on in the background, for the lower edge of the windows."""
     training_asked = QtCore.pyqtSignal(object)
     """The window in whose project training was started."""
 
@@ -43,6 +45,7 @@ class Session(QtCore.QObject):
         self.cards: list[ModelCard] = []
         self.jobs: list[Any] = []
         self._starts_trainer = starts_trainer
+        self._told: set[str] = set()
         self.trainer = self._control()
         self.read_library()
 
@@ -57,7 +60,7 @@ class Session(QtCore.QObject):
 
     def read_library(self) -> None:
         """Reads the library's cards in a thread."""
-        task = Task(lambda cancel, progress: Library().cards())
+        task = Task(lambda cancel, progress: (Library().cards(), Library().damaged()))
         task.done.connect(self._have_cards)
         task.failed.connect(lambda error: show_failure(None, "The model library cannot be read", str(error)))
         task.start()
@@ -79,6 +82,7 @@ class Session(QtCore.QObject):
         """Puts a library model into the sync folder if it is not there, then calls `then` with its path."""
         target = self.prepared(card)
         process = LibraryProcess("prepare", card.name, str(target))
+        process.progress.connect(lambda done, total, _: self.notice.emit(f"{card.title}: {done / max(1, total):.0%}"))
         process.done.connect(lambda path: then(Path(path)))
         process.failed.connect(failed)
         task = Task(lambda cancel, progress: target.is_file())
@@ -95,9 +99,13 @@ class Session(QtCore.QObject):
         control.trouble.connect(lambda title, text: show_failure(None, title, text))
         return control
 
-    def _have_cards(self, cards: list[ModelCard]) -> None:
-        self.cards = cards
+    def _have_cards(self, found: tuple[list[ModelCard], list[str]]) -> None:
+        self.cards, damaged = found
         self.cards_changed.emit()
+        for sentence in damaged:
+            if sentence not in self._told:
+                self._told.add(sentence)
+                show_failure(None, "A model of the library is damaged", sentence)
 
 
 def show_failure(parent: QtWidgets.QWidget | None, title: str, text: str) -> QtWidgets.QMessageBox:

@@ -85,7 +85,7 @@ class TrainerControl(QtCore.QObject):
         if process is None:
             return
         self._stopping = True
-        process.terminate()
+        process.closeWriteChannel()  # trainer_child understands; SIGTERM means nothing to a process on Windows
         if wait:
             if not process.waitForFinished(_KILL_AFTER_MS):
                 process.kill()
@@ -102,7 +102,7 @@ class TrainerControl(QtCore.QObject):
     def _launch(self) -> None:
         process = QtCore.QProcess(self)
         process.setProgram(sys.executable)
-        module = "rootpainter_rootfm.trainer.main"
+        module = "rootpainter_rootfm.painter.trainer_child"
         process.setArguments(["-u", "-m", module, "--syncdir", str(self.folder), "--allow-local-paths"])
         process.setProcessChannelMode(QtCore.QProcess.MergedChannels)
         process.readyReadStandardOutput.connect(self._read_lines)

@@ -9,7 +9,7 @@ from .trainer_control import TrainerControl
 from .trainer_life import Life
 
 READY, BUSY, WAITING, GONE = "#2e9e4f", "#2f7fd0", "#c9a227", "#c43c35"
-_STATES = {"segmenting": "segmenting", "training": "training"}
+_NOTICE_MS = 3000
 
 
 def summary(trainer: TrainerControl) -> tuple[str, str]:
@@ -63,8 +63,13 @@ class TrainerStatus(QtWidgets.QToolButton):
         # RootPainter sets the brush as cursor of the whole window.
         self.setCursor(QtCore.Qt.ArrowCursor)
         self.clicked.connect(lambda: show_trainer(session, window))
+        self._bar = window.statusBar()
         session.trainer_changed.connect(self._show_state)
+        session.notice.connect(self._show_notice)
         self._show_state()
+
+    def _show_notice(self, words: str) -> None:
+        self._bar.showMessage(words, _NOTICE_MS)
 
     def _show_state(self) -> None:
         line, colour = summary(self._session.trainer)

@@ -7,6 +7,7 @@ import os
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("ROOTFM_TEST_PLATFORM", "offscreen")
 
 import faulthandler
+import subprocess
 import sys
 import threading
 from importlib.metadata import EntryPoint
@@ -21,7 +22,7 @@ from rootpainter_rootfm.painter.main import Launcher
 from rootpainter_rootfm.painter.plugins import Plugins
 from tests.painter.drawn import make_project
 
-LONGEST_TEST = 240
+LONGEST_TEST = 900
 """Seconds after which a test that hangs is ended with the stack of every thread."""
 
 
@@ -145,6 +146,21 @@ def launcher(host, loaded, plugin, sync, library_home, qtbot):
     for widget in QtWidgets.QApplication.topLevelWidgets():
         widget.close()
     qtbot.wait(10)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory, library) -> Path:
+    """A sync folder with a real trainer, in a process of its own, and the default model put there already."""
+    folder = tmp_path_factory.mktemp("serving")
+    sync_folder.make_complete(folder)
+    shared = folder / "models_rootfm"
+    shared.mkdir()
+    library.library.export(library.default.name, shared / f"{library.default.sha256}.pth")
+    command = [sys.executable, "-m", "rootpainter_rootfm.trainer.main", "--syncdir", str(folder), "--allow-local-paths"]
+    trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    yield folder
+    trainer.terminate()
+    trainer.wait(30)
 
 
 @pytest.fixture

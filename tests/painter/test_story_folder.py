@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PyQt5 import QtCore, QtWidgets
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.painter.job_window import JobWindow
 from rootpainter_rootfm.painter.segment_dialog import SegmentDialog
 from tests.painter.drawn import click, dialogs, entry, photographs, pick, ready, said, type_into
 
-LONG = 120_000
+LONG = 300_000
 
 
 @pytest.fixture
-def window(launcher, plugin, library, qtbot):
-    plugin.starts_trainer = True
+def sync(serving):
+    """The folder of the trainer that serves all tests of this file."""
+    return serving
+
+
+@pytest.fixture
+def window(launcher, plugin, qtbot):
     window = launcher.open()
-    ready(qtbot, window)
     qtbot.waitUntil(lambda: plugin.session.trainer.alive, timeout=LONG)
-    return window
+    return ready(qtbot, window)
 
 
 @pytest.fixture
-def images(sync):
-    folder = sync / "datasets" / "plots"
+def images(sync, request):
+    folder = sync / "datasets" / request.node.name
     photographs(folder)
     (folder / "broken.png").write_bytes(b"this is no image")
     return folder
@@ -47,7 +50,7 @@ def start(qtbot, window, images, output=None):
 def test_folder_is_segmented_and_the_broken_image_is_named(window, images, sync, library, qtbot):
     view = start(qtbot, window, images)
     qtbot.waitUntil(lambda: view.job.state.ended, timeout=LONG)
-    output = sync / "segmentations" / f"plots_{library.default.name}"
+    output = sync / "segmentations" / f"{images.name}_{library.default.name}"
     for name in ("one.png", "two.png", "three.png"):
         assert masks.read(output / name).shape == (96, 128)
     assert not (output / "broken.png").exists()
@@ -66,7 +69,7 @@ def test_closed_job_goes_on_and_comes_back_from_the_menu(window, images, qtbot):
     qtbot.waitUntil(lambda: job.state.ended, timeout=LONG)
     assert job.state.state == "done"
     jobs = next(action.menu() for action in window.rootfm_menu.menu.actions() if action.menu())
-    entry(jobs.actions(), "plots: done, 4 of 4").trigger()
+    entry(jobs.actions(), f"{images.name}: done, 4 of 4").trigger()
     qtbot.waitUntil(lambda: any(view.job is job for view in dialogs(JobWindow)))
 
 
@@ -112,14 +115,15 @@ def test_rootpainters_own_dialog_has_the_model_and_its_bar_ends(window, images, 
     widget = window.segment_folder_widget
     qtbot.waitUntil(lambda: bool(widget.selected_models), timeout=LONG)
     assert library.default.title in widget.rootfm_models.currentText()
-    (sync / "out").mkdir()
-    widget.input_dir, widget.output_dir = str(images), str(sync / "out")
+    output = sync / "own dialog"
+    output.mkdir()
+    widget.input_dir, widget.output_dir = str(images), str(output)
     widget.validate()
     click(qtbot, widget.submit_btn)
     progress = widget.progress_widget
     qtbot.waitUntil(lambda: hasattr(progress, "done_window"), timeout=LONG)
     assert "broken.png" in progress.done_window.text_area.toPlainText()
-    assert len(list((sync / "out").glob("*.png"))) == 3
+    assert len(list(output.glob("*.png"))) == 3
     qtbot.waitUntil(lambda: not progress.watch_thread.isRunning(), timeout=10_000)
 
 
@@ -132,22 +136,3 @@ def test_rootpainters_own_dialog_refuses_a_folder_outside(window, sync, tmp_path
     click(qtbot, widget.submit_btn)
     qtbot.waitUntil(said("outside the sync folder"))
     assert not [path for path in (sync / "instructions").iterdir() if path.name.startswith("segment")]
-
-
-def test_second_trainer_is_never_started_and_ours_ends_with_the_program(window, plugin):
-    trainer = plugin.session.trainer
-    trainer.start()
-    assert len(trainer.findChildren(QtCore.QProcess)) == 1
-    process = trainer._process
-    plugin.shut_down()
-    assert process.state() == QtCore.QProcess.NotRunning
-    from rootpainter_rootfm.painter.exchange import read_heartbeat
-
-    assert read_heartbeat(trainer.folder).stopped
-
-
-def test_trainer_that_is_killed_is_reported(window, plugin, qtbot):
-    plugin.session.trainer._process.kill()
-    qtbot.waitUntil(said("The trainer has ended"), timeout=20_000)
-    assert said("Start it again")()
-    assert isinstance(dialogs()[0], QtWidgets.QMessageBox)

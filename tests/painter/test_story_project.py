@@ -11,14 +11,18 @@ from PyQt5 import QtCore
 from rootpainter_rootfm import masks
 from tests.painter.drawn import click, dialogs, photographs, pick, ready, type_into
 
-LONG = 200_000
+LONG = 600_000
 
 
 @pytest.fixture
-def window(launcher, plugin, library, qtbot):
-    plugin.starts_trainer = True
-    window = launcher.open()
-    return ready(qtbot, window)
+def sync(serving):
+    """The folder of the trainer that serves all tests of this file."""
+    return serving
+
+
+@pytest.fixture
+def window(launcher, plugin, qtbot):
+    return ready(qtbot, launcher.open())
 
 
 def create(qtbot, window, sync):
@@ -99,7 +103,7 @@ def test_refused_creation_leaves_the_form_usable(window, sync, tmp_path, qtbot):
     photographs(tmp_path / "outside")
     pick(qtbot, window, "Project", "Create project")
     form = window.create_project_widget
-    type_into(qtbot, form.name_edit_widget.name_edit, "story")
+    type_into(qtbot, form.name_edit_widget.name_edit, "refused")
     form.selected_dir = str(tmp_path / "outside")
     form.validate()
     click(qtbot, form.foundation_radio)
@@ -107,7 +111,7 @@ def test_refused_creation_leaves_the_form_usable(window, sync, tmp_path, qtbot):
     QtCore.QTimer.singleShot(500, lambda: close_when_there(qtbot))
     click(qtbot, form.create_project_btn)
     qtbot.waitUntil(form.create_project_btn.isEnabled, timeout=LONG)
-    assert not (sync / "projects" / "story").exists() and not list((sync / "models_rootfm").glob(".*.pth"))
+    assert not (sync / "projects" / "refused").exists() and not list((sync / "models_rootfm").glob(".*.pth"))
 
 
 def close_when_there(qtbot):
@@ -149,11 +153,11 @@ def test_damaged_pth_file_begins_no_project(window, sync, tmp_path, monkeypatch,
     photographs(sync / "datasets" / "plots")
     pick(qtbot, window, "Project", "Create project")
     form = window.create_project_widget
-    type_into(qtbot, form.name_edit_widget.name_edit, "mine")
+    type_into(qtbot, form.name_edit_widget.name_edit, "damaged")
     form.selected_dir = str(sync / "datasets" / "plots")
     form.selected_model = str(tmp_path / "bad.pth")
     specify = next(radio for radio in form.findChildren(QtWidgets.QRadioButton) if radio.name == "specify")
     click(qtbot, specify)
     click(qtbot, form.create_project_btn)
     qtbot.waitUntil(said("The project cannot begin with this model"), timeout=LONG)
-    assert not (sync / "projects" / "mine").exists() and form.create_project_btn.isEnabled()
+    assert not (sync / "projects" / "damaged").exists() and form.create_project_btn.isEnabled()
