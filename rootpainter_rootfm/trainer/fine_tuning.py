@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -43,6 +44,7 @@ Stamp = tuple[str, int, int]
 class _Best:
     """The project's newest model, and how it does on the validation annotations of the moment."""
 
+    network: MobileSAM
     path: Path | None
     stamp: Stamp | None
     measured: Measured | None = None
@@ -139,7 +141,7 @@ class FineTuning:
         if device.type != "cpu":
             settings = settings.on_gpu()
         tuner = FineTuner(self._load(latest), device, settings)
-        return tuner, _Best(latest, _stamp(latest))
+        return tuner, _Best(tuner.start, latest, _stamp(latest))
 
     def _load(self, path: Path | None) -> MobileSAM:
         from ..model.library import load_model
@@ -187,8 +189,7 @@ class FineTuning:
     def _validate(self, tuner: FineTuner, best: _Best, corrections: Corrections, learnt: Measured) -> Iterator[None]:
         """Measures the model against the newest saved one, and saves it if it is better."""
         if best.measured is None or best.validation != corrections.validation:
-            network = tuner.start if best.path is None else self._load(best.path).to(tuner.device)
-            best.measured = yield from tuner.validate(network.eval(), corrections)
+            best.measured = yield from tuner.validate(best.network, corrections)
             best.validation = corrections.validation
         current = yield from tuner.validate(tuner.average.network, corrections)
         self._log("cur_val", current)
@@ -213,7 +214,7 @@ class FineTuning:
         except (OSError, RootFMError) as error:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
-        best.path, best.stamp = path, _stamp(path)
+        best.network, best.path, best.stamp = deepcopy(tuner.average.network), path, _stamp(path)
         self._state["saved"] = path.name
         self._journal.log(f"Saved {path}")
         return True

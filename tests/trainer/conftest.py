@@ -1,4 +1,5 @@
 import pytest
+
 from tests.trainer.sync_world import World
 
 

@@ -124,7 +124,8 @@ class World:
         return json.loads((self.root / folder / ".rootfm_job.json").read_text())
 
     def training(self, project="p"):
-        return json.loads((self.root / "projects" / project / "logs" / ".rootfm_training.json").read_text())
+        path = self.root / "projects" / project / "logs" / ".rootfm_training.json"
+        return json.loads(path.read_text()) if path.exists() else {"epoch": 0, "epochs_without_progress": 0}
 
 
 def tree(folder):

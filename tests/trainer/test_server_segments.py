@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
-from tests.trainer.sync_world import tree
 
 from rootpainter_rootfm import masks
+from tests.trainer.sync_world import tree
 
 FOLDER = {"dataset_dir": "datasets/d", "seg_dir": "out"}
 

@@ -1,0 +1,287 @@
+"""`start_training` of a foundation model: what is learnt, shown and saved, and every fault on the way."""
+
+import csv
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from rootpainter_rootfm import masks
+from rootpainter_rootfm.learn import fine_tune
+from rootpainter_rootfm.trainer import fine_tuning
+from tests.trainer.sync_world import tree
+
+SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Epochs of one step on tiny patches, and little patience."""
+    plain = fine_tune.FineTuneSettings
+
+    def tiny(**given):
+        return plain(**{"patch": 32, "tile": 64, "batch": 2, "at_once": 2, "epoch": 2, "rate": 1e-3, **given})
+
+    monkeypatch.setattr(fine_tune, "FineTuneSettings", tiny)
+    monkeypatch.setattr(fine_tuning, "PATIENCE", 3)
+    monkeypatch.setattr(fine_tuning, "SECONDS_BETWEEN_LOOKS", 0.05)
+
+
+@pytest.fixture
+def scores(monkeypatch):
+    """Lets a test say how good each validated model is: the first value is the model that the project has."""
+    said = []
+    real = fine_tune.FineTuner.validate
+
+    def validate(self, network, corrections):
+        measured = yield from real(self, network, corrections)
+        dice = said.pop(0) if said else 0.0
+        tp = round(1000 * dice)
+        return fine_tune.Measured(fine_tune.Confusion(tp=tp, fn=2000 - 2 * tp, tn=0), measured.loss, 0.1)
+
+    monkeypatch.setattr(fine_tune.FineTuner, "validate", validate)
+    return said
+
+
+@pytest.fixture
+def at_work(world, model):
+    world.images(["a.png", "b.png", "c.png"])
+    world.project(model=model)
+    return world.start()
+
+
+def models(world):
+    return tree(world.root / "projects/p/models")
+
+
+def start(world):
+    return world.send("start_training", world.training_content())
+
+
+def stop(world):
+    return world.send("stop_training", {"message_dir": "projects/p/messages"})
+
+
+def rows(world, table):
+    (path,) = (world.root / "projects/p/logs").glob(f"*_{table}.csv")
+    return list(csv.DictReader(path.open()))
+
+
+def test_a_better_model_is_saved_and_nothing_else_ever_lies_among_the_models(at_work, scores):
+    at_work.annotate("a.png")
+    at_work.annotate("b.png", "val")
+    scores[:] = [0.5, 0.4, 0.6, 0.55, 0.54, 0.5]
+    file = start(at_work)
+    assert at_work.settle(file, SECONDS) == "executed"
+    assert models(at_work)[0] == "000001_1.pth" and len(models(at_work)) == 2
+    assert models(at_work)[1].startswith("000002_") and models(at_work)[1].endswith(".pth")
+    shown = at_work.training()
+    assert shown["state"] == "finished" and shown["saved"] == models(at_work)[1]
+    assert [round(epoch["dice"], 1) for epoch in shown["history"]][:2] == [0.4, 0.6]
+    assert shown["best_dice"] == pytest.approx(0.6)
+    texts = at_work.messages()
+    assert "Training started" in texts and "Training finished as 3 epochs without progress" in texts
+    assert "Training 0 of max 3 epochs without progress" in texts
+    for table in ("train", "cur_val", "prev_val"):
+        assert len(rows(at_work, table)) == len(shown["history"])
+        assert all(0 <= float(row["f1"]) <= 1 for row in rows(at_work, table))
+    assert tree(at_work.root / "projects/p/logs")[0] == ".rootfm_training.json"
+    assert not any("model" in name for name in tree(at_work.root / "projects/p/logs"))
+
+
+def test_the_next_mask_comes_from_the_saved_model(at_work, scores):
+    at_work.annotate("a.png")
+    scores[:] = [0.5, 0.9]
+    start(at_work)
+    at_work.until(lambda: len(models(at_work)) == 2, SECONDS)
+    at_work.settle(at_work.ask_image("c.png", rootfm={"confidence": True}))
+    from rootpainter_rootfm import Segmenter, images
+
+    newest = at_work.root / "projects/p/models" / models(at_work)[1]
+    expected = Segmenter.load(newest).segment(images.read(at_work.root / "datasets/d/c.png")).mask
+    assert np.array_equal(masks.read(at_work.root / "projects/p/segmentations/c.png"), expected)
+
+
+def test_stop_ends_it_at_the_next_step_and_says_so(at_work):
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    assert at_work.heart()["state"] == "training" and at_work.heart()["project"] == "p"
+    stop(at_work)
+    assert at_work.settle(file) == "executed"
+    assert "Training stopped" in at_work.messages()
+    assert at_work.training()["state"] == "stopped"
+    assert at_work.heart()["state"] == "idle"
+
+
+def test_status_tells_which_project_is_trained(at_work):
+    import json
+
+    at_work.annotate("a.png")
+    start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    at_work.settle(at_work.send("trainer_status", {}))
+    status = json.loads((at_work.root / "trainer_status.json").read_text())
+    assert status["training"] is True and status["project"] == "p" and status["timestamp"] > 0
+    assert "rootfm" in status["plugins"]
+
+
+def test_a_second_start_is_answered_and_disturbs_nothing(at_work, model):
+    at_work.annotate("a.png")
+    at_work.project("q", model)
+    start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    assert at_work.settle(start(at_work)) == "executed"
+    assert "Training of p is running already" in at_work.messages()
+    assert at_work.settle(at_work.send("start_training", at_work.training_content("q"))) == "executed"
+    (said,) = at_work.messages("q")
+    assert "the project p is being trained" in said
+    assert at_work.heart()["project"] == "p"
+
+
+def test_without_annotations_it_waits_and_begins_when_there_are_some(at_work):
+    start(at_work)
+    at_work.until(lambda: "Training waits for annotations" in at_work.messages(), SECONDS)
+    assert at_work.heart()["state"] == "training"
+    at_work.annotate("a.png", "val")
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    assert "Training started" in at_work.messages()
+
+
+@pytest.mark.parametrize("only", ["root", "soil"])
+def test_one_image_with_one_class_is_enough(at_work, only):
+    painted = np.zeros((2, 64, 96), bool)
+    painted[0 if only == "root" else 1, 20:40, 10:80] = True
+    masks.write_annotation(*painted, at_work.root / "projects/p/annotations/val/a.png")
+    start(at_work)
+    at_work.until(lambda: at_work.training()["epoch"] >= 2, SECONDS)
+    assert all(0 <= epoch["dice"] <= 1 for epoch in at_work.training()["history"])
+
+
+def test_new_annotations_reset_the_patience_and_are_learnt_from(at_work, scores, monkeypatch):
+    at_work.annotate("a.png")
+    at_work.annotate("b.png", "val")
+    start(at_work)
+    at_work.until(lambda: at_work.training()["epochs_without_progress"] == 2, SECONDS)
+    at_work.annotate("c.png")
+    at_work.until(lambda: at_work.training()["epochs_without_progress"] == 0, SECONDS)
+    assert at_work.training()["state"] == "running"
+
+
+def test_a_deleted_image_is_left_out_and_named(at_work):
+    for name in ("a.png", "b.png", "c.png"):
+        at_work.annotate(name)
+    start(at_work)
+    (at_work.root / "datasets/d/b.png").unlink()
+    at_work.until(lambda: any("b.png" in text for text in at_work.messages()), SECONDS)
+    epoch = at_work.training()["epoch"]
+    at_work.until(lambda: at_work.training()["epoch"] > epoch, SECONDS)
+
+
+def test_a_deleted_annotation_is_forgotten(at_work):
+    for name in ("a.png", "b.png"):
+        at_work.annotate(name)
+    start(at_work)
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    (at_work.root / "projects/p/annotations/train/a.png").unlink()
+    epoch = at_work.training()["epoch"]
+    at_work.until(lambda: at_work.training()["epoch"] > epoch + 1, SECONDS)
+    (at_work.root / "projects/p/annotations/train/b.png").unlink()
+    at_work.until(lambda: "Training waits for annotations" in at_work.messages(), SECONDS)
+
+
+@pytest.mark.parametrize("folder", ["annotations/val", "models"])
+def test_a_vanished_folder_ends_in_a_message_and_a_running_trainer(at_work, folder, monkeypatch):
+    from rootpainter_rootfm.trainer import instructions
+
+    monkeypatch.setattr(instructions, "TRIES", 2)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    shutil.rmtree(at_work.root / "projects/p" / folder)
+    assert at_work.settle(file, SECONDS) == "failed"
+    assert at_work.training()["state"] == "failed"
+    name = folder.rpartition("/")[2]
+    assert any(name in text for text in at_work.messages())
+    assert at_work.heart()["last_error"] and at_work.heart()["state"] == "idle"
+    assert at_work.settle(at_work.send("trainer_status", {})) == "executed"
+
+
+def test_a_model_that_cannot_be_saved_is_said_and_training_goes_on(at_work, scores, monkeypatch):
+    real = os.replace
+
+    def full(source, target):
+        if "models" in str(target):
+            raise OSError(28, "No space left on device")
+        real(source, target)
+
+    monkeypatch.setattr(fine_tuning.os, "replace", full)
+    at_work.annotate("a.png")
+    scores[:] = [0.5, 0.6, 0.6]
+    start(at_work)
+    at_work.until(lambda: any("No space left" in text for text in at_work.messages()), SECONDS)
+    assert models(at_work) == ["000001_1.pth"]
+    monkeypatch.setattr(fine_tuning.os, "replace", real)
+    at_work.until(lambda: len(models(at_work)) == 2, SECONDS)
+
+
+def test_logs_that_cannot_be_written_are_said_once_and_do_not_end_the_training(at_work, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(fine_tuning, "write_metrics", full)
+    at_work.annotate("a.png")
+    start(at_work)
+    at_work.until(lambda: at_work.training()["epoch"] >= 2, SECONDS)
+    assert len([text for text in at_work.messages() if "tables" in text]) == 1
+
+
+def test_a_model_put_into_the_project_meanwhile_is_what_training_goes_on_from(at_work, model):
+    at_work.annotate("a.png")
+    start(at_work)
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    shutil.copy(model, at_work.root / "projects/p/models/000005_9.pth")
+    at_work.until(lambda: any("goes on from 000005_9.pth" in text for text in at_work.messages()), SECONDS)
+    epoch = at_work.training()["epoch"]
+    at_work.until(lambda: at_work.training()["epoch"] > epoch, SECONDS)
+
+
+def test_a_damaged_model_is_said_and_nothing_is_trained(at_work, monkeypatch):
+    from rootpainter_rootfm.trainer import instructions
+
+    monkeypatch.setattr(instructions, "TRIES", 2)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    (at_work.root / "projects/p/models/000002_1.pth").write_bytes(b"PK\x03\x04 no weights")
+    at_work.annotate("a.png")
+    file = start(at_work)
+    assert at_work.settle(file, SECONDS) == "failed"
+    assert "000002_1.pth" in at_work.reason(file)
+    assert any("000002_1.pth" in text for text in at_work.messages())
+    assert at_work.training()["state"] == "failed"
+
+
+def test_a_project_of_the_foundation_model_without_a_model_of_its_own_can_be_trained(world, scores):
+    world.images(["a.png"])
+    world.project()
+    world.annotate("a.png")
+    world.start()
+    named = world.heart()["models"][0]
+    scores[:] = [0.5, 0.7]
+    world.send("start_training", world.training_content() | {"rootfm": {"model": {"sha256": named["sha256"]}}})
+    world.until(lambda: len(models(world)) == 1, SECONDS)
+    assert models(world)[0].startswith("000001_")
+
+
+def test_training_goes_on_after_a_crash_from_what_was_saved(at_work, scores):
+    at_work.annotate("a.png")
+    scores[:] = [0.5, 0.9]
+    file = start(at_work)
+    at_work.until(lambda: len(models(at_work)) == 2, SECONDS)
+    at_work.server._heartbeat.stop()  # Only so that the next one need not wait; everything else is as after a crash.
+    at_work.start()
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    assert at_work.heart()["state"] == "training"
+    stop(at_work)
+    assert at_work.settle(file) == "executed"
