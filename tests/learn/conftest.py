@@ -3,7 +3,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from rootpainter_rootfm.learn import loop, validation
+from rootpainter_rootfm.learn import loop, trained, validation
 from rootpainter_rootfm.model.network import MobileSAM
 
 
@@ -18,7 +18,8 @@ def fresh_network():
 def quick_training(fresh_network):
     """Trainings begin from `fresh_network` and validate on one tiny patch of every dataset."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "MobileSAM", lambda: deepcopy(fresh_network))
+        for module in (loop, trained):
+            patch.setattr(module, "MobileSAM", lambda: deepcopy(fresh_network))
         patch.setattr(validation, "SIDE", 32)
         patch.setattr(validation, "IN_ALL", 1)
         patch.setattr(validation, "PATCHES", 1)
