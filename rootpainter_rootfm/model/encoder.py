@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import ChannelNorm, ConvNorm, Linear
+from .layers import ChannelNorm, ConvNorm, Linear, in_bands
 
 WIDTHS = (64, 128, 160, 320)
 DEPTHS = (2, 2, 6, 2)
@@ -18,7 +18,6 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 STRIDES = (2, 2, 1)  # of the merging layers after stages 0 to 2: embeddings lie at stride 16, not 32
 EMBEDDING = 256
-BAND = 32  # rows; the widened tensor of a whole 1024-pixel tile is 64 MB, that of a band stays in a CPU's cache
 
 
 class PatchEmbed(nn.Module):
@@ -32,6 +31,9 @@ class PatchEmbed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×3×H×W in, B×64×H/4×W/4 out."""
+        return in_bands(self._whole, x, WIDTHS[0] // 8, halo=4, stride=4)
+
+    def _whole(self, x: Tensor) -> Tensor:
         return self.seq["2"](self.seq["0"](x, gelu=True))
 
 
@@ -46,17 +48,11 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W in, the same shape out."""
-        height = x.shape[2]
-        if height <= BAND or x.device.type != "cpu" or self.training or torch.is_grad_enabled():
-            return self._rows(x, 0, height)
-        return torch.cat([self._rows(x, top, min(top + BAND, height)) for top in range(0, height, BAND)], 2)
+        return in_bands(self._whole, x, 4 * x.shape[1], halo=1)
 
-    def _rows(self, x: Tensor, first: int, last: int) -> Tensor:
-        """The result's rows from `first` up to `last`."""
-        above, below = min(1, first), min(1, x.shape[2] - last)
-        wide = self.conv1(x[:, :, first - above : last + below], gelu=True)
-        wide = self.conv2(wide, gelu=True)[:, :, above : last - first + above]
-        return F.gelu(self.conv3(wide, plus=x[:, :, first:last]))
+    def _whole(self, x: Tensor) -> Tensor:
+        wide = self.conv2(self.conv1(x, gelu=True), gelu=True)
+        return F.gelu(self.conv3(wide, plus=x))
 
 
 class PatchMerging(nn.Module):
@@ -64,12 +60,16 @@ class PatchMerging(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
+        self.widest, self.stride = outputs, stride
         self.conv1 = ConvNorm(inputs, outputs)
         self.conv2 = ConvNorm(outputs, outputs, 3, stride=stride, groups=outputs)
         self.conv3 = ConvNorm(outputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W in, B×C'×H/stride×W/stride out."""
+        return in_bands(self._whole, x, self.widest, halo=self.stride, stride=self.stride)
+
+    def _whole(self, x: Tensor) -> Tensor:
         return self.conv3(self.conv2(self.conv1(x, gelu=True), gelu=True))
 
 
@@ -143,7 +143,10 @@ class TinyViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W in, the same shape out."""
         x = x + self._attend(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.mlp(self.local_conv(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return in_bands(self._perceive, self.local_conv(x), 4 * x.shape[1])
+
+    def _perceive(self, x: Tensor) -> Tensor:
+        return self.mlp(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Stage(nn.Module):
