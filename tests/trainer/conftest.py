@@ -3,12 +3,18 @@ import pytest
 from tests.trainer.sync_world import World
 
 
-@pytest.fixture(scope="session", autouse=True)
-def library_home(tmp_path_factory):
+@pytest.fixture(scope="session")
+def library_folder(tmp_path_factory):
+    """One library for all tests: the weights of its model are too large to be made for each."""
+    return tmp_path_factory.mktemp("library")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library_home(library_folder):
     """No test sees the models of the person who runs it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROOTFM_HOME", str(tmp_path_factory.mktemp("library")))
-        yield
+        patch.setenv("ROOTFM_HOME", str(library_folder))
+        yield library_folder
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +33,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def world(tmp_path):
-    """A sync folder with a project `p` and no trainer yet."""
+    """A sync folder without a trainer yet."""
     made = World(tmp_path / "sync")
     yield made
     made.end()

@@ -96,7 +96,7 @@ class World:
         self.server.tick()
         self.server.worker.do_next()
 
-    def until(self, condition, seconds=60):
+    def until(self, condition, seconds=600):
         """Turns until `condition` holds."""
         end = time.monotonic() + seconds
         while not condition():
@@ -104,7 +104,7 @@ class World:
             self.turn()
         self.server.tick()
 
-    def settle(self, file, seconds=60):
+    def settle(self, file, seconds=600):
         """Turns until an instruction was put away; returns where: `executed` or `failed`."""
         places = {"executed": self.sync.executed / file, "failed": self.sync.failed / file}
         self.until(lambda: any(path.exists() for path in places.values()), seconds)

@@ -83,7 +83,7 @@ def test_the_image_on_screen_status_and_cancel_are_answered_during_a_folder(at_w
     names = [f"{number}.png" for number in range(30)]
     file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth"))
     at_work.server.worker.start()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
 
     def wait_for(condition):
         while not condition():

@@ -12,7 +12,7 @@ from rootpainter_rootfm.learn import fine_tune
 from rootpainter_rootfm.trainer import fine_tuning
 from tests.trainer.sync_world import tree
 
-SECONDS = 120
+SECONDS = 600
 
 
 @pytest.fixture(autouse=True)
