@@ -228,4 +228,5 @@ def _interpolated(values: Tensor, size: tuple[int, int]) -> Tensor:
     """B×C×H×W to B×C×`size`; what is made smaller is averaged over the pixels that fall together."""
     if tuple(values.shape[2:]) == size:
         return values
-    return F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
+    smaller = size[0] < values.shape[2] or size[1] < values.shape[3]
+    return F.interpolate(values, size, mode="bilinear", align_corners=False, antialias=smaller)
