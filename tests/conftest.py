@@ -1,3 +1,4 @@
+import signal
 import sys
 from importlib.util import find_spec
 
@@ -7,6 +8,11 @@ from hypothesis import settings
 # A busy machine must not fail a test that is right.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+# What is started in the background ignores Ctrl-C and hands that on to every program it starts; the tests of Ctrl-C
+# need it heard.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
