@@ -18,6 +18,10 @@ from .trainer_control import TrainerControl
 from .workers import Task
 
 
+# A dialog that belongs to no window lives only as long as somebody holds it.
+_open: set[QtWidgets.QMessageBox] = set()
+
+
 class Session(QtCore.QObject):
     """Shared state of the windows.
 
@@ -111,8 +115,12 @@ class Session(QtCore.QObject):
 def show_failure(parent: QtWidgets.QWidget | None, title: str, text: str) -> QtWidgets.QMessageBox:
     """A dialog with a cause and the next step; it does not hold up the program."""
     over = parent or QtWidgets.QApplication.activeWindow()
+    while isinstance(over, QtWidgets.QMessageBox):
+        over = over.parentWidget()  # which goes when the user has read it, and would take this one along
     box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Warning, "RootPainter", title, parent=over)
     box.setInformativeText(text)
     box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+    _open.add(box)
+    box.finished.connect(lambda _: _open.discard(box))
     box.open()
     return box

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from PyQt5 import QtCore
+from PyQt5 import QtCore, QtWidgets
 
 from .session import Session, show_failure
 from .trainer_life import Life
@@ -28,7 +28,7 @@ class MaskWait(QtCore.QObject):
         self._window = window
         self._waiting_for = ""
         self._since = 0.0
-        self._asked_anew = False
+        self._box: QtWidgets.QMessageBox | None = None
         self._said: set[str] = set()
         self._was_alive = session.trainer.alive
         self._poll = Poll(self._look, _LOOK_EVERY, self)
@@ -50,6 +50,7 @@ class MaskWait(QtCore.QObject):
         if there or path != self._waiting_for:
             self._waiting_for, self._since = path, time.monotonic()
             if there:
+                self._retract()
                 return
         waited = time.monotonic() - self._since
         if waited >= _PATIENCE:
@@ -88,11 +89,22 @@ class MaskWait(QtCore.QObject):
     def _say(self, title: str, text: str) -> None:
         if title not in self._said:
             self._said.add(title)
-            show_failure(self._window, title, text)
+            self._box = show_failure(self._window, title, text)
+            self._box.finished.connect(self._forget)
+
+    def _retract(self) -> None:
+        """What was said is no longer true."""
+        if self._box is not None:
+            self._box.close()
+
+    def _forget(self) -> None:
+        self._box = None
 
     def _trainer_changed(self) -> None:
         """A trainer that has just come may have thrown away what was asked before, as RootPainter's own does."""
         came = self._session.trainer.alive and not self._was_alive
         self._was_alive = self._session.trainer.alive
+        if came:
+            self._retract()
         if came and self._window.isVisible() and not os.path.isfile(self._window.seg_path):
             self._window.segment_image([os.path.basename(self._window.image_path)])

@@ -156,8 +156,9 @@ def serving(tmp_path_factory, library) -> Path:
     shared = folder / "models_rootfm"
     shared.mkdir()
     library.library.export(library.default.name, shared / f"{library.default.sha256}.pth")
-    command = [sys.executable, "-m", "rootpainter_rootfm.trainer.main", "--syncdir", str(folder), "--allow-local-paths"]
-    trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    command = [sys.executable, "-m", "tests.painter.quick_trainer", "--syncdir", str(folder), "--allow-local-paths"]
+    root = Path(__file__).parents[2]
+    trainer = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     yield folder
     trainer.terminate()
     trainer.wait(30)

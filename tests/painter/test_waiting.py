@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from rootpainter_rootfm import masks
 from rootpainter_rootfm.painter import waiting
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
@@ -32,6 +34,12 @@ def test_trainer_without_the_plugin_takes_it(window, sync, qtbot):
     for path in (sync / "instructions").iterdir():
         path.unlink()
     qtbot.waitUntil(said("A trainer without this plugin answers"), timeout=10_000)
+
+
+def test_word_is_taken_back_when_the_mask_comes(window, sync, qtbot):
+    qtbot.waitUntil(said("No trainer answers"), timeout=10_000)
+    masks.write(np.ones((96, 128), bool), sync / "projects" / "oats" / "segmentations" / "one.png")
+    qtbot.waitUntil(lambda: not said("No trainer answers")(), timeout=10_000)
 
 
 def test_busy_trainer_is_named_at_the_lower_edge(window, plugin, monkeypatch, qtbot):

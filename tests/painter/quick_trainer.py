@@ -1,0 +1,13 @@
+"""The real trainer with small patches and short epochs, so that a processor trains within a test's time."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from rootpainter_rootfm.learn import fine_tune
+from rootpainter_rootfm.trainer.main import main
+
+if __name__ == "__main__":
+    fine_tune.FineTuneSettings = partial(fine_tune.FineTuneSettings, patch=96, epoch=16, tile=128)
+    sys.exit(main())
