@@ -14,6 +14,16 @@ settings.load_profile("patient")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Minutes on two cores: whole stories with real training, and a trainer killed twenty times. `pytest -m slow`.
+SLOW = ("test_kill", "test_story_project", "test_unet_projects", "test_whole_loop")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture
 def rootpainter_trainer():
