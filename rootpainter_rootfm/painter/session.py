@@ -17,7 +17,6 @@ from .preferences import Preferences
 from .trainer_control import TrainerControl
 from .workers import Task
 
-
 # A dialog that belongs to no window lives only as long as somebody holds it.
 _open: set[QtWidgets.QMessageBox] = set()
 
