@@ -25,6 +25,9 @@ from tests.painter.drawn import make_project
 LONGEST_TEST = 900
 """Seconds after which a test that hangs is ended with the stack of every thread."""
 
+PROBE = Path(os.environ.get("ROOTFM_PROBE", Path(__file__).parents[3] / "shared" / "weights" / "probe.pth"))
+"""Weights that are no part of the package; what needs them is skipped without."""
+
 
 @pytest.fixture(autouse=True)
 def end_what_hangs():
@@ -113,6 +116,16 @@ def library_home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def library(library_home, tmp_path_factory):
     return LibraryOfTests(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="session")
+def teachable(library):
+    """A model with some idea of roots: the bundled one once it is trained, else the rough one to look with."""
+    if library.default.trained:
+        return library.default
+    if not PROBE.is_file():
+        pytest.skip("no model here has learnt what a root is: the bundled one is the stand-in")
+    return library.library.add(PROBE, name="probe")
 
 
 @pytest.fixture(autouse=True)
