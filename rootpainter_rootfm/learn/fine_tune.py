@@ -33,6 +33,8 @@ CONFIDENT = 0.1
 """The starting model is believed where its probability is this near to 0 or 1."""
 
 
+BESIDE = 5
+"""Pixels beside a stroke that belong to what was corrected."""
 SMOOTHING = 0.01
 """Of the annotated pixels; added to both sides of the Dice that decides which model is better."""
 
@@ -177,10 +179,14 @@ class FineTuner:
         return float(loss.detach()) * share, Confusion.of(mask, batch.root.numpy() >= 0.5, batch.known.numpy())
 
     def _forgotten(self, pixels: Tensor, logits: Tensor, known: Tensor) -> Tensor:
-        """How far the network left the starting model where that was sure and nobody corrected it."""
+        """How far the network left the starting model where that was sure and nobody corrected it.
+
+        A stroke is narrower than what it corrects: what lies close to one is neither taken as right nor as wrong.
+        """
         with torch.no_grad():
             before = self.start(pixels).float().sigmoid()
-        sure = ((before < CONFIDENT) | (before > 1 - CONFIDENT)) & ~known
+        corrected = F.max_pool2d(known.float(), 2 * BESIDE + 1, 1, BESIDE) > 0
+        sure = ((before < CONFIDENT) | (before > 1 - CONFIDENT)) & ~corrected
         if not sure.any():
             return logits.sum() * 0
         return F.binary_cross_entropy_with_logits(logits[sure], before[sure])

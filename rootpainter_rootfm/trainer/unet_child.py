@@ -13,6 +13,7 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
+STDIN = 0
 PACKAGE = "root_painter_trainer"
 READY = "ready"
 """The file that says that the folder's instructions are read from now on; what was there before was deleted."""
@@ -37,8 +38,9 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    # The pipe closes when the process that holds its other end is gone, however it ended.
-    sys.stdin.buffer.read()
+    # The pipe closes when the process that holds its other end is gone, however it ended. Read without sys.stdin, whose
+    # lock would be inherited by the processes that load images, which wait for it for ever.
+    os.read(STDIN, 1)
     os._exit(1)
 
 

@@ -16,7 +16,7 @@ from rootpainter_rootfm.model.checkpoint import read_state
 from rootpainter_rootfm.trainer.logs import CSV_HEADER
 
 KILLS = 20
-IMAGES = 12
+IMAGES = 4
 SECONDS = 900
 
 # The trainer as it is, with work small enough that a kill may meet any part of it. One process imports torch, and every
