@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from . import augment, patches, synthetic
-from .data import Dataset, TruthCache
+from .cache import ArrayCache
+from .data import Dataset, load
 from .patches import Patch
 from .plan import TrainPlan
 
@@ -58,7 +59,7 @@ class Batches(TorchDataset[Batch]):
         self._datasets = [dataset for dataset in datasets if dataset.items]
         self._plan = plan
         self._worker = worker
-        self._cache = TruthCache(cache_bytes)
+        self._cache = ArrayCache(cache_bytes)
 
     def __len__(self) -> int:
         return self._plan.steps
@@ -81,7 +82,7 @@ class Batches(TorchDataset[Batch]):
     def _cut(self, rng: Generator, size: int) -> Patch:
         dataset = self._datasets[rng.integers(len(self._datasets))]
         item = dataset.items[rng.integers(len(dataset.items))]
-        return patches.cut(rng, self._cache.get(item), size, self._plan.scale)
+        return patches.cut(rng, self._cache.get(item, lambda: load(item)), size, self._plan.scale)
 
     def _root_free(self, rng: Generator, size: int) -> np.ndarray | None:
         """A part of a real image without roots, S×S×3 uint8; None when a few tries found none."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from .. import images, masks
 from ..errors import DataError, ImageError, MaskError
+from .cache import ArrayCache
 from .data import Truth
 from .strokes import Strokes
 
@@ -19,8 +18,6 @@ CELL = 64
 """Side in pixels of the squares by which one annotated image is divided between training and validation."""
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
-
-Value = TypeVar("Value")
 
 
 def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +65,7 @@ class Corrections:
         self.validation: tuple[Correction, ...] = ()
         self.problems: dict[str, str] = {}
         self._dataset, self._folders = dataset, (train, val)
-        self._cache = _Cache(cache_bytes)
+        self._cache = ArrayCache(cache_bytes)
         self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
         self._photographs: dict[str, Path] = {}
 
@@ -105,7 +102,7 @@ class Corrections:
             ImageError, MaskError, DataError: a file is gone, unreadable, or of another size than its image.
         """
         image = self._cache.get((correction.image, ()), lambda: images.read(correction.image))
-        root, known = self._cache.get((correction.annotation, correction.stamp), lambda: read(correction.annotation))
+        root, known = self._annotation(correction)
         if root.shape != image.shape[:2]:
             raise DataError(
                 f"{correction.annotation.name} has {root.shape[1]}×{root.shape[0]} pixels, its image "
@@ -114,6 +111,11 @@ class Corrections:
         if correction.part:
             known = known & divide(root, known, correction.part)
         return Truth(image, root & known, known)
+
+    def _annotation(self, correction: Correction) -> np.ndarray:
+        """What `read` gives, as one 2×H×W array."""
+        key = (correction.annotation, correction.stamp)
+        return self._cache.get(key, lambda: np.stack(read(correction.annotation)))
 
     def drop(self, correction: Correction, cause: str) -> None:
         """Leaves an image out until its annotation changes, because it cannot be read any more."""
@@ -157,7 +159,7 @@ class Corrections:
         """Whether the annotation says anything; one that cannot be read yet is looked at again next time."""
         key = (correction.annotation, correction.stamp)
         try:
-            _, known = self._cache.get(key, lambda: read(correction.annotation))
+            _, known = self._annotation(correction)
         except MaskError as error:
             self.problems[correction.annotation.name] = str(error)
             return
@@ -191,22 +193,3 @@ def _any_in_cells(layer: np.ndarray, rows: int, columns: int) -> np.ndarray:
     padded = np.zeros((rows * CELL, columns * CELL), bool)
     padded[: layer.shape[0], : layer.shape[1]] = layer
     return padded.reshape(rows, CELL, columns, CELL).any((1, 3))
-
-
-class _Cache:
-    """Arrays within `limit` bytes; what was unused for longest goes first, the newest always stays."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held: OrderedDict[object, tuple[object, int]] = OrderedDict()
-
-    def get(self, key: object, make: Callable[[], Value]) -> Value:
-        if key in self._held:
-            self._held.move_to_end(key)
-            return self._held[key][0]
-        value = make()
-        parts = value if isinstance(value, tuple) else (value,)
-        self._held[key] = value, sum(part.nbytes for part in parts)
-        while sum(size for _, size in self._held.values()) > self._limit and len(self._held) > 1:
-            self._held.popitem(last=False)
-        return value

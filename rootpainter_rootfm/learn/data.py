@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 from PIL import Image
@@ -106,39 +104,6 @@ def read_truth(path: Path) -> np.ndarray:
     except OSError as error:
         raise MaskError(f"{path} is not a readable mask ({error}).") from error
     return masks.read(path) if grey is None else grey >= 128
-
-
-@dataclass
-class TruthCache:
-    """Keeps decoded items within `limit` bytes; the item unused for longest goes first. Safe across threads."""
-
-    limit: int = 4 << 30
-    _held: OrderedDict[Item, Truth] = field(default_factory=OrderedDict, repr=False)
-    _bytes: int = 0
-    _lock: Lock = field(default_factory=Lock, repr=False)
-
-    def get(self, item: Item) -> Truth:
-        """The item's image and truth, read now or kept from before; raises what `load` raises."""
-        with self._lock:
-            if item in self._held:
-                self._held.move_to_end(item)
-                return self._held[item]
-        truth = load(item)
-        with self._lock:
-            if item not in self._held:
-                self._held[item] = truth
-                self._bytes += truth.nbytes
-            while self._bytes > self.limit and len(self._held) > 1:
-                _, dropped = self._held.popitem(last=False)
-                self._bytes -= dropped.nbytes
-        return truth
-
-    def __getstate__(self) -> dict[str, int]:
-        # A worker process starts with an empty cache of the same limit.
-        return {"limit": self.limit}
-
-    def __setstate__(self, state: dict[str, int]) -> None:
-        self.__init__(**state)
 
 
 def read_datasets(

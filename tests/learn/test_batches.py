@@ -5,7 +5,7 @@ import torch
 from rootpainter_rootfm.learn import batches as module
 from rootpainter_rootfm.learn import synthetic
 from rootpainter_rootfm.learn.batches import Batches
-from rootpainter_rootfm.learn.data import Dataset, load
+from rootpainter_rootfm.learn.data import Dataset
 from rootpainter_rootfm.learn.plan import TrainPlan
 from tests.learn.helpers import datasets
 
@@ -50,7 +50,7 @@ def test_datasets_are_drawn_from_equally_however_many_images_they_have(sets, mon
     sand, clay = sets
     small = Dataset("clay", clay.items[:1])
     asked = []
-    monkeypatch.setattr(module.TruthCache, "get", lambda self, item: asked.append(item) or load(item))
+    monkeypatch.setattr(module.ArrayCache, "get", lambda self, item, make: asked.append(item) or make())
     found = Batches([sand, small, Dataset("empty", ())], TrainPlan(tile_sizes=(32,), batch=8, drawn=0))
     for step in range(25):
         found[step]

@@ -1,5 +1,4 @@
 import json
-import pickle
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ from PIL import Image
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import DataError, ImageError, MaskError
-from rootpainter_rootfm.learn.data import Item, TruthCache, load, read_datasets, read_truth
+from rootpainter_rootfm.learn.data import Item, load, read_datasets, read_truth
 from tests.learn.helpers import photograph, write_data, write_manifest
 
 
@@ -146,25 +145,3 @@ def test_white_is_root_in_masks_of_any_mode(tmp_path, mode):
     _, mask = photograph(0)
     Image.fromarray(np.uint8(mask) * np.uint8(255)).convert(mode).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_truth(tmp_path / "mask.png"), mask)
-
-
-def test_the_cache_gives_the_same_truth_and_stays_within_its_limit(tmp_path):
-    write_data(tmp_path, names=("sand",), per_split=1)
-    items = read_datasets(tmp_path)[0].items
-    size = load(items[0]).nbytes
-    cache = TruthCache(limit=2 * size)
-    first = cache.get(items[0])
-    assert cache.get(items[0]) is first
-    for item in items[1:]:
-        cache.get(item)
-    assert cache._bytes == 2 * size
-    assert cache.get(items[0]) is not first
-    assert pickle.loads(pickle.dumps(cache)).limit == 2 * size
-
-
-def test_an_item_larger_than_the_cache_is_still_given(tmp_path):
-    write_data(tmp_path, names=("sand",), per_split=1)
-    items = read_datasets(tmp_path)[0].items
-    cache = TruthCache(limit=1)
-    assert cache.get(items[0]).root.any()
-    assert cache.get(items[0]) is cache.get(items[0])
