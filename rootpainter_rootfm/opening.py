@@ -6,9 +6,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO
 
+from PIL import ImageFile
+
 from .errors import RootFMError
+
+_switching = Lock()
 
 
 class Unreadable(ValueError):
@@ -26,7 +31,8 @@ def opened(path: str | os.PathLike[str], failure: type[RootFMError]) -> Iterator
             if not file.read(1):
                 raise Unreadable("the file is empty; copy or export it again")
             file.seek(0)
-            yield file
+            with _truncation_noticed():
+                yield file
     except Unreadable as error:
         raise failure(f"{path} cannot be read: {error}.") from error
     except MemoryError as error:
@@ -37,3 +43,17 @@ def opened(path: str | os.PathLike[str], failure: type[RootFMError]) -> Iterator
         detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         cause = refused or f"the file is damaged or cut short ({detail}); copy or export it again"
         raise failure(f"{path} cannot be read: {cause}.") from error
+
+
+@contextmanager
+def _truncation_noticed() -> Iterator[None]:
+    """RootPainter's window lets Pillow fill up truncated images with grey, for its whole process; here they fail."""
+    if not ImageFile.LOAD_TRUNCATED_IMAGES:
+        yield
+        return
+    with _switching:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = True

@@ -4,7 +4,6 @@ from importlib.util import find_spec
 
 import pytest
 from hypothesis import settings
-from PIL import ImageFile
 
 # A busy machine must not fail a test that is right.
 settings.register_profile("patient", deadline=None)
@@ -24,11 +23,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
-
-
-def pytest_runtest_setup(item):
-    # RootPainter's window switches this on for its whole process, and a truncated image would no longer be noticed.
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 @pytest.fixture

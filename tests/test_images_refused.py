@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFile
 
 from rootpainter_rootfm import images
 from rootpainter_rootfm.errors import ImageError
@@ -86,12 +86,16 @@ def test_a_truncated_tiff_is_an_error_and_never_half_an_image(tmp_path, options,
         images.read(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("lenient", [False, True])
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp"])
-def test_a_truncated_photograph_is_an_error(tmp_path, name):
+def test_a_truncated_photograph_is_an_error(tmp_path, name, lenient, monkeypatch):
+    """Whatever the rest of the program has told Pillow: RootPainter's window makes it lenient."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
     path = saved(tmp_path / name, PHOTO)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ImageError, match="cut short"):
         images.read(path)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES == lenient
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may read every file")
