@@ -89,9 +89,10 @@ class Segmenter:
         """
         from ..model.folding import fold_batchnorm
         from ..model.library import load_model
+        from .backend import accelerated
 
         networks, cards = zip(*(load_model(name) for name in (model, *more)), strict=True)
-        return cls([fold_batchnorm(network) for network in networks], cards, settings)
+        return cls([accelerated(fold_batchnorm(network)) for network in networks], cards, settings)
 
     @property
     def models(self) -> list[dict[str, Any]]:
