@@ -8,7 +8,7 @@ from pathlib import Path
 from .segment import add_model_option, add_settings_options, load_segmenter, run_job
 
 _HEIGHT, _WIDTH = 600, 800  # pixels; one tile, a second or two on a laptop
-_SEED = 1
+_SEED = 2
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
