@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,10 @@ class FineTunePanel(QtWidgets.QDockWidget):
         dots = {"symbol": "o", "symbolSize": 5, "symbolBrush": _LINE, "symbolPen": None}
         self._dice = self.plot.plot(pen=pyqtgraph.mkPen(_LINE, width=1), **dots)
         self._best = self.plot.plot(pen=pyqtgraph.mkPen(_BEST, width=2))
-        self.plot.setToolTip("Agreement with your validation annotations: 1 is perfect. Green: the best so far.")
+        self.plot.setToolTip(
+            "Agreement with your checking annotations, 1 is perfect; green is the best so far. It may begin low, "
+            "for you paint only where the model is wrong: what counts is that it rises."
+        )
 
     def _make_buttons(self, window: Any) -> None:
         self.start_button = QtWidgets.QPushButton("Start training")
@@ -122,9 +126,9 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self.best.setText(_dice(state.best_dice))
         self.last.setText(_dice(state.history[-1].get("dice")) if state.history else "–")
         self.saved.setText(state.saved.partition("_")[0] if state.saved else "as it began")
-        self.patience.setMaximum(max(1, state.patience))
-        self.patience.setValue(max(0, state.patience - state.without_progress))
         left = max(0, state.patience - state.without_progress)
+        self.patience.setMaximum(max(1, state.patience))
+        self.patience.setValue(left if running else 0)
         self.patience.setFormat(f"{left} more {'check' if left == 1 else 'checks'}" if running else "–")
         self._draw(state)
 
@@ -137,6 +141,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         known = [value for value in dice + best if value == value]
         if known:
             self.plot.setYRange(max(0.0, min(known) - 0.05), min(1.0, max(known) + 0.05))
+            self.plot.setXRange(0, max([0.1, *filter(math.isfinite, times)]))
 
 
 def headline(state: TrainingState) -> str:
@@ -155,7 +160,9 @@ def sentence(state: TrainingState) -> str:
         return state.message or "The cause was not named. Look into the trainer's window: Models → Trainer…."
     if state.state == "running":
         if not state.history:
-            return state.message or "The first check of the model comes after some seconds of learning."
+            if "waits" in state.message:
+                return "It waits for annotations: paint what the mask got wrong, then go to the next image to save it."
+            return "It learns from your strokes. The first check comes after minutes, on a graphics card after seconds."
         if state.without_progress == 0:
             return "The last check was the best so far. Go on correcting: new annotations are used at once."
         return (

@@ -69,6 +69,7 @@ class ImageList(QtWidgets.QDockWidget):
         self.rest_button = QtWidgets.QPushButton("Segment the rest")
         self.rest_button.setFocusPolicy(QtCore.Qt.NoFocus)
         self.rest_button.clicked.connect(lambda: window.segment_image(self._without_mask()))
+        self.rest_button.hide()  # until it is known which these are
         inner = QtWidgets.QWidget()
         layout = QtWidgets.QVBoxLayout(inner)
         layout.setContentsMargins(6, 6, 6, 6)

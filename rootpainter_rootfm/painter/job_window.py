@@ -40,12 +40,16 @@ class JobWindow(QtWidgets.QDialog):
         self._show()
 
     def _make_failures(self) -> None:
-        self.failures = QtWidgets.QTreeWidget()
-        self.failures.setHeaderLabels(["Failed image", "Cause"])
-        self.failures.setRootIsDecorated(False)
-        self.failures.setWordWrap(True)
-        self.failures.setTextElideMode(QtCore.Qt.ElideNone)
-        self.failures.header().setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeToContents)
+        self.failures = QtWidgets.QTableWidget(0, 2)
+        self.failures.setHorizontalHeaderLabels(["Failed image", "Cause"])
+        self.failures.horizontalHeader().setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeToContents)
+        self.failures.horizontalHeader().setStretchLastSection(True)
+        self.failures.horizontalHeader().setDefaultAlignment(QtCore.Qt.AlignLeft)
+        self.failures.verticalHeader().setSectionResizeMode(QtWidgets.QHeaderView.ResizeToContents)
+        self.failures.verticalHeader().hide()
+        self.failures.setShowGrid(False)
+        self.failures.setEditTriggers(QtWidgets.QTableWidget.NoEditTriggers)
+        self.failures.setSelectionBehavior(QtWidgets.QTableWidget.SelectRows)
         self.failures.setVisible(False)
 
     def _make_buttons(self) -> None:
@@ -101,13 +105,14 @@ class JobWindow(QtWidgets.QDialog):
 
     def _show_failures(self) -> None:
         failed = self.job.state.failed
-        if self.failures.topLevelItemCount() == len(failed):
+        if self.failures.rowCount() == len(failed):
             return
-        self.failures.clear()
-        items = [QtWidgets.QTreeWidgetItem([name, cause]) for name, cause in failed]
-        for item, (_, cause) in zip(items, failed, strict=True):
-            item.setToolTip(1, cause)
-        self.failures.addTopLevelItems(items)
+        self.failures.setRowCount(len(failed))
+        for row, words in enumerate(failed):
+            for column, text in enumerate(words):
+                item = QtWidgets.QTableWidgetItem(text)
+                item.setTextAlignment(QtCore.Qt.AlignLeft | QtCore.Qt.AlignTop)
+                self.failures.setItem(row, column, item)
         if failed and not self.failures.isVisibleTo(self):
             self.failures.setVisible(True)
             self.resize(self.width(), max(self.height(), 340))
@@ -172,6 +177,7 @@ def show_sheet(path: Path, title: str, parent: QtWidgets.QWidget) -> QtWidgets.Q
             picture.setText(f"{path} cannot be read.")
             return
         picture.setPixmap(QtGui.QPixmap.fromImage(image))
+        window.resize(window.width(), min(window.height(), image.height() + 20))
 
     task = Task(lambda cancel, progress: _scaled(path))
     task.done.connect(have)

@@ -9,6 +9,7 @@ from typing import Any
 
 from PyQt5 import QtCore, QtWidgets
 
+from .exchange import Heartbeat
 from .session import Session, show_failure
 from .trainer_life import Life
 from .workers import Poll
@@ -17,6 +18,7 @@ _LOOK_EVERY = 2.0
 _PATIENCE = 8.0
 """Seconds until a word is said: a mask usually takes less."""
 _OLD_TRAINER_PATIENCE = 45.0
+_WAITING = "Waiting for the mask"
 
 
 class MaskWait(QtCore.QObject):
@@ -51,6 +53,8 @@ class MaskWait(QtCore.QObject):
             self._waiting_for, self._since = path, time.monotonic()
             if there:
                 self._retract()
+                if self._window.statusBar().currentMessage().startswith(_WAITING):
+                    self._window.statusBar().clearMessage()
                 return
         waited = time.monotonic() - self._since
         if waited >= _PATIENCE:
@@ -63,9 +67,7 @@ class MaskWait(QtCore.QObject):
         if trainer.starting:
             bar.showMessage("The trainer is starting; the first mask takes up to a minute.", 3000)
         elif trainer.alive:
-            busy = trainer.heartbeat.state if trainer.heartbeat else "idle"
-            doing = {"training": "trains", "segmenting": "segments other images"}.get(busy, "has not sent it yet")
-            bar.showMessage(f"Waiting for the mask of {name}: the trainer {doing}. ({waited:.0f} s)", 3000)
+            bar.showMessage(f"{_WAITING} of {name}: the trainer {doing(trainer.heartbeat)}. ({waited:.0f} s)", 3000)
         elif trainer.life is Life.SILENT:
             self._explain_silence(waited, untaken)
 
@@ -108,3 +110,12 @@ class MaskWait(QtCore.QObject):
             self._retract()
         if came and self._window.isVisible() and not os.path.isfile(self._window.seg_path):
             self._window.segment_image([os.path.basename(self._window.image_path)])
+
+
+def doing(beat: Heartbeat | None) -> str:
+    """What keeps a trainer that answers from sending a mask, in words that follow its name."""
+    if beat is not None and beat.state == "training":
+        return "trains"
+    if beat is not None and beat.state == "segmenting":
+        return "segments a folder" if beat.job else "is at work on it"
+    return "has not sent it yet"

@@ -151,5 +151,5 @@ class Making:
             _log.exception("%s failed", path)
             cause = f"Unexpected {type(error).__name__}: {error}"
         if index in self._shown:
-            self._entries[index] = overlay.Entry(path.name, cause)
+            self._entries[index] = overlay.Entry(path.name, cause.replace(str(path), path.name))
         return ImageResult(path, Status.FAILED, cause)

@@ -85,6 +85,8 @@ class InstructionBox:
         self._trials: dict[str, _Trial] = {}
         self._waiting: dict[str, Instruction] = {}
         self._begun = self._read_begun()
+        # Known from here on: a trainer needs seconds to start, and a training asked for meanwhile is wanted.
+        self._left = _listing(sync.instructions)
 
     def resume(self) -> list[Instruction]:
         """At the start: what an earlier run took and did not finish; what no longer means anything is put aside.
@@ -92,7 +94,7 @@ class InstructionBox:
         Masks asked for while no trainer ran are still wanted, for the window waits for them. A training asked for
         then is not begun hours later behind the user's back: a message says so.
         """
-        for file in _listing(self._sync.instructions):
+        for file in self._left:
             try:
                 instruction = _parse(self._sync.instructions, file)
             except (OSError, ValueError):

@@ -75,7 +75,8 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (TrainingState("running"), "first check"),
+        (TrainingState("running", message="Training started"), "The first check comes"),
+        (TrainingState("running", message="Training waits for annotations"), "paint what the mask got wrong"),
         (TrainingState("running", history=({},), without_progress=0), "best so far"),
         (TrainingState("running", history=({},), without_progress=1, patience=9), "No gain in the last check."),
         (TrainingState("running", history=({},), without_progress=2, patience=9), "9 checks without a gain"),

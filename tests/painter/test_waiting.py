@@ -42,12 +42,19 @@ def test_word_is_taken_back_when_the_mask_comes(window, sync, qtbot):
     qtbot.waitUntil(lambda: not said("No trainer answers")(), timeout=10_000)
 
 
-def test_busy_trainer_is_named_at_the_lower_edge(window, plugin, monkeypatch, qtbot):
+def test_busy_trainer_is_named_at_the_lower_edge(window, plugin, sync, qtbot):
     trainer = plugin.session.trainer
     trainer._poll.stop()
     trainer.life = Life.ALIVE
     trainer.heartbeat = Heartbeat(1, "lab", 1, "training", "cpu", project="barley")
-    qtbot.waitUntil(lambda: "the trainer trains" in window.statusBar().currentMessage(), timeout=10_000)
+    shown = window.statusBar().currentMessage
+    qtbot.waitUntil(lambda: "the trainer trains" in shown(), timeout=10_000)
+    trainer.heartbeat = Heartbeat(2, "lab", 1, "segmenting", "cpu", job={"id": "1", "folder": "out"})
+    qtbot.waitUntil(lambda: "the trainer segments a folder" in shown(), timeout=10_000)
+    trainer.heartbeat = Heartbeat(3, "lab", 1, "segmenting", "cpu", project="oats")
+    qtbot.waitUntil(lambda: "the trainer is at work on it" in shown(), timeout=10_000)
+    masks.write(np.ones((96, 128), bool), sync / "projects" / "oats" / "segmentations" / "one.png")
+    qtbot.waitUntil(lambda: "Waiting" not in shown(), timeout=10_000)
 
 
 def test_trainer_that_comes_late_is_asked_again(window, plugin, sync, qtbot):

@@ -200,6 +200,13 @@ def test_masks_asked_for_while_no_trainer_ran_are_made_but_no_old_training_is_be
     assert "Start it again" in reports[0][0]
 
 
+def test_a_training_asked_for_while_the_trainer_starts_is_begun(sync, reports):
+    box = InstructionBox(sync, reports)
+    put(sync, "start_training_1", {"n": 1})
+    assert box.resume() == []
+    assert [item.content["n"] for item in box.take()] == [1] and reports == []
+
+
 def test_an_instruction_that_the_window_took_back_is_no_fault(sync, reports, at_once):
     path = put(sync, "segment_1", "")
     box = InstructionBox(sync, reports)

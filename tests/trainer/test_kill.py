@@ -65,11 +65,16 @@ class Nursery:
     def start(self):
         self._process.stdin.write(f"{self._root}\n")
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        self._child = int(self._process.stdout.readline())
+        return self._child
 
     def end(self):
         self._process.stdin.close()
-        self._process.wait(60)
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:  # the test failed before it asked the trainer to end
+            os.kill(self._child, signal.SIGKILL)
+            self._process.wait(60)
 
 
 def wait_for(condition):
