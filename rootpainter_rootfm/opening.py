@@ -40,7 +40,8 @@ def opened(path: str | os.PathLike[str], failure: type[RootFMError]) -> Iterator
     # Damaged files make the decoders raise nearly anything, and one bad file must never end a folder.
     except Exception as error:
         refused = isinstance(error, OSError) and error.strerror
-        detail = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        # The first sentence: some decoders go on at length about what a user cannot act on.
+        detail = " ".join(str(error).split()).partition(". ")[0].rstrip(".") or type(error).__name__
         cause = refused or f"the file is damaged or cut short ({detail}); copy or export it again"
         raise failure(f"{path} cannot be read: {cause}.") from error
 

@@ -22,6 +22,7 @@ from .waiting import MaskWait
 from .workers import Task
 
 _DOCK_WIDTH = 300
+_ROOMY = QtCore.QSize(1000, 720)
 
 
 class Project(QtCore.QObject):
@@ -37,6 +38,7 @@ class Project(QtCore.QObject):
         super().__init__(window)
         self._session = session
         self._window = window
+        self._make_room(window)
         self.view = ProjectView(session, window)
         self.images = self._dock(ImageList(session, window))
         self.training = self._dock(FineTunePanel(session, window))
@@ -46,6 +48,17 @@ class Project(QtCore.QObject):
         session.training_asked.connect(self._training_asked)
         self._fill_network(find_menu(window, "Network") or fallback)
         self._fill_view(find_menu(window, "View") or fallback)
+
+    @staticmethod
+    def _make_room(window: Any) -> None:
+        """RootPainter opens a project as small as its buttons allow, and wider with every long message."""
+        screen = QtWidgets.QApplication.desktop().availableGeometry(window).size()
+        window.resize(window.size().expandedTo(_ROOMY.boundedTo(screen * 0.9)))
+        label = getattr(window, "messages_label", None)
+        if label is not None:
+            label.setWordWrap(True)
+            label.setAlignment(QtCore.Qt.AlignCenter)
+            label.parentWidget().layout().setAlignment(QtCore.Qt.Alignment())  # all the room there is
 
     def segment_again(self) -> None:
         """A new mask for the image on the screen."""

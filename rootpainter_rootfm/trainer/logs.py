@@ -22,8 +22,15 @@ CSV_HEADER = (
 )
 
 
+_FOLDERS = re.compile(r"""(?<![^\s"'(])(?:[A-Za-z]:)?[\\/](?:[^\s\\/]+[\\/])+(?=[^\s\\/])""")
+
+
 def message_name(text: str) -> str:
-    """`text` as a file name that every operating system accepts, at most `MESSAGE_BYTES` bytes long."""
+    """`text` as a file name that every operating system accepts, at most `MESSAGE_BYTES` bytes long.
+
+    Of an absolute path only its last part is kept: the rest would take the room of the cause.
+    """
+    text = _FOLDERS.sub("", text)
     name = re.sub(r"\s+", " ", text.replace("/", "-").replace("\\", "-").replace('"', "'"))
     name = re.sub(r"[<>:|?*\x00-\x1f]", "", name)
     name = name.encode("utf-8")[:MESSAGE_BYTES].decode("utf-8", "ignore")

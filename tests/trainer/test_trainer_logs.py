@@ -25,6 +25,10 @@ def test_a_message_keeps_its_words():
         message_name("Training 3 of max 20 epochs without progress") == "Training 3 of max 20 epochs without progress"
     )
     assert message_name('Cannot read "a/b.png": why?') == "Cannot read 'a-b.png' why"
+    assert message_name("/lab/sync/models/000002_1.pth cannot be read: it is empty.") == (
+        "000002_1.pth cannot be read it is empty"
+    )
+    assert message_name("Left out C:\\lab\\d\\a.png, and '/lab/d/b.png'.") == "Left out a.png, and 'b.png'"
 
 
 def test_a_message_is_shown_and_logged(tmp_path):
