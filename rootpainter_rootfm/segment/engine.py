@@ -15,18 +15,21 @@ from torch import Tensor, nn
 
 from ..errors import ImageError, RootFMError
 from ..model.card import ModelCard
-from ..model.network import normalise
+from ..model.network import IMAGENET_STD, normalise
 from ..progress import CancelToken, Progress, silent
 from . import device as devices
 from .blend import Blender, NotFiniteError
 from .cleaning import drop_small
+from .edges import follow_edges
 from .settings import SegmentSettings
 from .tiles import Plan, plan
 
 _log = logging.getLogger(__name__)
 
-METHOD: Final = 1
+METHOD: Final = 2
 """Raised whenever the same weights and settings would give another mask than before."""
+_CONTRAST: Final = sum(IMAGENET_STD) / 3
+"""Of the network's input, to have black and white 1 apart."""
 _MIRRORS: Final = ((), (2,), (3,), (2, 3))
 
 
@@ -118,6 +121,7 @@ class Segmenter:
             "threshold": self.threshold,
             "min_root_pixels": settings.min_root_pixels,
             "flips": settings.flips,
+            "edges": settings.edges,
             "scale": settings.scale,
             "padding": self._padding,
         }
@@ -191,6 +195,8 @@ class Segmenter:
                 probability = probability.flip(mirror) if mirror else probability
                 total = probability if total is None else total + probability
         mean = total / (len(self._networks) * len(mirrors))
+        if self.settings.edges:
+            mean = follow_edges(mean, inputs.mean(1, keepdim=True) * _CONTRAST)
         span = (tiles.rows.span, tiles.columns.span)
         return _interpolated(mean, span)[:, 0]
 

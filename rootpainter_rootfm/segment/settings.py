@@ -23,7 +23,7 @@ class SegmentSettings:
     """What a user may choose about segmenting; `None` means: what the model's card says.
 
     RootPainter's own way of using such a model is `SegmentSettings(tile=1024, overlap=0, padding="black",
-    threshold=0.5, precision="fp32")`.
+    threshold=0.5, precision="fp32", edges=False)`.
     """
 
     device: str = "auto"
@@ -46,6 +46,9 @@ class SegmentSettings:
     """Connected root areas of fewer pixels are left out of the mask; 0 keeps all."""
     flips: bool = False
     """Average the probability over the tile and its three mirror images: steadier, four times the work."""
+    edges: bool = True
+    """Lay the borders of roots where the photograph has them; without it they lie where the network, which decides in
+    steps of four pixels, puts them."""
     scale: float = 1.0
     """The network sees the image enlarged by this factor, 0.25..4; 2 finds finer roots, for four times the work."""
     padding: str | None = None
@@ -75,7 +78,8 @@ class SegmentSettings:
             "between 0 and 1",
         )
         _check("min_root_pixels", self.min_root_pixels, _whole(self.min_root_pixels, 0, 2**31), "0 or more")
-        _check("flips", self.flips, isinstance(self.flips, bool), "true or false")
+        for name in ("flips", "edges"):
+            _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
         _check("scale", self.scale, _number(self.scale, *SCALES), f"from {SCALES[0]} to {SCALES[1]}")
         _check(
             "padding", self.padding, self.padding is None or self.padding in PADDINGS, "one of " + ", ".join(PADDINGS)

@@ -7,6 +7,7 @@ from PIL import Image
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.cli.main import main
 from rootpainter_rootfm.model import library
+from rootpainter_rootfm.segment import backend
 from tests.segment.helpers import Brightness, card
 
 
@@ -21,6 +22,7 @@ def no_network(monkeypatch):
 @pytest.fixture
 def bright_model(monkeypatch):
     monkeypatch.setattr(library, "load_model", lambda name: (Brightness(), card(str(name), trained=False)))
+    monkeypatch.setattr(backend, "accelerated", lambda network: network)
 
 
 def test_the_demo_draws_segments_and_shows(tmp_path, no_network, bright_model, capsys):

@@ -14,6 +14,7 @@ from PIL import Image
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.cli.main import main
 from rootpainter_rootfm.model import library
+from rootpainter_rootfm.segment import backend
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import Brightness, card, photograph
 
@@ -34,6 +35,7 @@ def known_models(monkeypatch):
     """Models by name whose masks are known beforehand; `raw` was never trained."""
     models = {name: card(name, trained=name != "raw") for name in ("rootfm", "other", "raw")}
     monkeypatch.setattr(library, "load_model", lambda name: (Brightness(), models[str(name)]))
+    monkeypatch.setattr(backend, "accelerated", lambda network: network)
     return models
 
 
@@ -109,13 +111,16 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
         "threshold": 0.4,
         "min_root_pixels": 3,
         "flips": True,
+        "edges": False,
         "scale": 2.0,
         "padding": "black",
     }
     assert given.keys() == SegmentSettings().to_dict().keys()
     arguments = []
     for name, value in given.items():
-        arguments += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+        option = name.replace("_", "-")
+        arguments += [f"--{option}"] if value is True else [f"--no-{option}"] if value is False else []
+        arguments += [] if isinstance(value, bool) else [f"--{option}", str(value)]
     assert main(["segment", str(photographs), str(tmp_path / "out"), *arguments]) == 0
     assert manifest_of(tmp_path / "out")["settings"] == given
 

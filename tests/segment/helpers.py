@@ -53,7 +53,9 @@ def card(name="bright", **changes):
 
 def segmenter(*networks, settings=None, cards=None):
     networks = networks or (Brightness(),)
-    return Segmenter(networks, cards or [card() for _ in networks], settings or SegmentSettings(device="cpu"))
+    return Segmenter(
+        networks, cards or [card() for _ in networks], settings or SegmentSettings(device="cpu", edges=False)
+    )
 
 
 def photograph(height, width, seed=0):

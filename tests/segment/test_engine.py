@@ -15,8 +15,8 @@ sizes = st.integers(1, 300)
 STEP = 5e-4  # of float16 below 1
 
 
-def cpu(**values):
-    return SegmentSettings(device="cpu", **values)
+def cpu(edges=False, **values):
+    return SegmentSettings(device="cpu", edges=edges, **values)
 
 
 @hypothesis_settings(max_examples=60)
@@ -196,7 +196,14 @@ def test_who_asks_for_half_precision_is_told_that_it_does_not_hold(halved_cpu):
 def test_equal_signatures_mean_equal_weights_and_settings():
     assert segmenter().signature == segmenter(settings=cpu(batch=3)).signature
     plain = segmenter().signature
-    for changes in ({"threshold": 0.4}, {"flips": True}, {"scale": 2.0}, {"overlap": 0.25}, {"tile": 64}):
+    for changes in (
+        {"threshold": 0.4},
+        {"flips": True},
+        {"edges": True},
+        {"scale": 2.0},
+        {"overlap": 0.25},
+        {"tile": 64},
+    ):
         assert segmenter(settings=cpu(**changes)).signature != plain, changes
     assert segmenter(cards=[card("other")]).signature != plain
 
