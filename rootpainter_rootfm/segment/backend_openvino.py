@@ -9,16 +9,21 @@ of the layer normalisations and of the attention lie in the weights of the linea
 from __future__ import annotations
 
 import io
+import sys
 from typing import Any
 
 import numpy as np
-import openvino as ov
 import torch
-from openvino import opset13 as op
 from torch import Tensor, nn
 
 from ..model.encoder import PatchMerging, TinyViT, TinyViTBlock
 from ..model.folding import FoldedConv
+
+# OpenVINO tells its maker of every program that imports it, by a forked process that may hang and outlive this one.
+# Nobody was asked; without this package it tells nothing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402
+from openvino import opset13 as op  # noqa: E402
 
 Node = Any  # openvino.Node, whose name has moved between its versions
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from copy import deepcopy
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.model.test_network import shake
 from tests.segment.helpers import photograph
 
-openvino = pytest.importorskip("openvino", reason="the extra [fast] is not installed")
+if find_spec("openvino") is None:
+    pytest.skip("the extra [fast] is not installed", allow_module_level=True)
 
 SIZE = 64
 
@@ -188,3 +190,12 @@ def test_every_loaded_model_gets_it_and_its_masks_stay_the_same(folded, tmp_path
     plain = Segmenter.load(tmp_path / "fine-tuned.pth", settings=settings).segment(image)
     assert abs(found.probability - plain.probability).max() < 2e-3
     assert (found.mask != plain.mask).mean() < 1e-3 and 0 < plain.mask.mean() < 1
+
+
+def test_openvino_tells_nobody_that_it_is_used():
+    from rootpainter_rootfm.segment import backend_openvino
+
+    assert backend_openvino.ov
+    from openvino.tools import ovc
+
+    assert type(ovc.telemetry).__module__ == "openvino.tools.ovc.telemetry_stub"
