@@ -40,8 +40,8 @@ class TrainLog:
     def best_dice(self) -> float:
         """The mean Dice of the best weights that were kept; -1 before the first validation.
 
-        It outlives the rows: a training that is prolonged from before its rate fell must not replace the weights of
-        its first end by worse ones on the way.
+        It outlives the rows: a training that is prolonged must not replace the weights of its first end by worse ones
+        on the way.
         """
         path = self._folder / BEST
         if path.is_file():

@@ -24,7 +24,7 @@ from .curves import TrainLog
 from .data import Dataset
 from .losses import dice_bce
 from .plan import TrainPlan
-from .state import BEST, LAST, PLATEAU, TrainState, WeightAverage, make_optimizer, newest
+from .state import BEST, LAST, TrainState, WeightAverage, last_state, make_optimizer
 from .validation import ValidationPatches
 
 PLAN = "plan.json"
@@ -53,9 +53,9 @@ def train(
 ) -> TrainState:
     """Trains a network, or goes on with the training that `folder` holds.
 
-    The folder receives `last.pt` (to go on from), `plateau.pt` (to prolong from), `best.pt` (the averaged weights
-    that did best on the validation patches), `log.csv`, `curves.png`, `samples.png`, `plan.json` and `record.json`
-    (the names of the datasets, and with which command, version and machine the training was begun and gone on with).
+    The folder receives `last.pt` (to go on from), `best.pt` (the averaged weights that did best on the validation
+    patches), `log.csv`, `curves.png`, `samples.png`, `plan.json` and `record.json` (the names of the datasets, and
+    with which command, version and machine the training was begun and gone on with).
 
     Args:
         datasets: learnt from are their train items, validated on their val items.
@@ -95,7 +95,7 @@ def train(
                 break
         # Not after an exception: it may have come in the middle of a step.
         if group.leads:
-            state.save(folder / LAST, plan.steps)
+            state.save(folder / LAST)
     finally:
         group.leave()
     if cancel is not None:
@@ -150,7 +150,7 @@ def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Map
         network.load_state_dict(start)
     average = WeightAverage(network, plan.average)
     state = TrainState(network, average, make_optimizer(network, plan.rate, plan.decay))
-    saved = newest(folder, plan.steps)
+    saved = last_state(folder)
     if saved is not None:
         state.restore(saved)
     if state.step > plan.steps:
@@ -211,10 +211,8 @@ def _write_down(
     validation: ValidationPatches | None,
 ) -> None:
     """What the leading process keeps after a step."""
-    if state.step == plan.cooldown_start:
-        state.save(folder / PLATEAU, plan.steps)
     if state.step % rhythm.checkpoint == 0:
-        state.save(folder / LAST, plan.steps)
+        state.save(folder / LAST)
     if validation and (state.step % rhythm.validation == 0 or state.step == plan.steps):
         _validate(state, plan, folder, log, validation)
 

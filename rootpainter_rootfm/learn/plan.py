@@ -24,7 +24,7 @@ class TrainPlan:
         rate: learning rate of AdamW on the plateau between warm-up and cool-down.
         warmup: steps over which the rate rises to the plateau.
         cooldown: share of the steps, at the end, over which the rate falls to zero. A finished training can be
-            prolonged from where its cool-down began.
+            prolonged: its rate rises to the plateau again.
         decay: weight decay of AdamW, for weights of two or more dimensions.
         clip: largest norm of the gradient.
         average: share of the moving average of the weights that stays at each step.

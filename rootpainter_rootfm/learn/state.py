@@ -17,7 +17,6 @@ from ..files import replacing
 from ..model.network import MobileSAM
 
 LAST = "last.pt"
-PLATEAU = "plateau.pt"
 BEST = "best.pt"
 
 
@@ -64,8 +63,8 @@ class TrainState:
     optimizer: Optimizer
     step: int = 0
 
-    def save(self, path: Path, steps: int) -> None:
-        """Writes everything needed to go on; `steps` is the length of the schedule it was made under."""
+    def save(self, path: Path) -> None:
+        """Writes everything needed to go on."""
         with replacing(path) as beside:
             torch.save(
                 {
@@ -74,7 +73,6 @@ class TrainState:
                     "updates": self.average.updates,
                     "optimizer": self.optimizer.state_dict(),
                     "step": self.step,
-                    "steps": steps,
                 },
                 beside,
             )
@@ -88,19 +86,13 @@ class TrainState:
         self.step = saved["step"]
 
 
-def newest(folder: Path, steps: int) -> dict[str, Any] | None:
-    """The checkpoint to go on from under a schedule of `steps`, or None.
-
-    A training whose rate has begun to fall under a shorter schedule is prolonged from before it fell.
+def last_state(folder: Path) -> dict[str, Any] | None:
+    """What `TrainState.save` wrote last, or None.
 
     Raises:
-        DataError: a checkpoint is there and cannot be read.
+        DataError: it is there and cannot be read.
     """
-    last = _read(folder / LAST)
-    plateau = _read(folder / PLATEAU)
-    if last is not None and plateau is not None and last["steps"] != steps and last["step"] > plateau["step"]:
-        return plateau
-    return last
+    return _read(folder / LAST)
 
 
 def chosen_weights(folder: Path) -> dict[str, Tensor]:

@@ -76,14 +76,14 @@ def test_a_training_killed_in_the_middle_of_a_step_goes_on_from_its_last_checkpo
     assert_same(weights(train(sets, PLAN, tmp_path, rhythm=RHYTHM)), weights(whole[1]))
 
 
-def test_a_finished_training_is_prolonged_from_before_its_rate_fell(sets, whole, tmp_path):
+def test_a_finished_training_is_prolonged_from_its_last_step_at_the_full_rate(sets, whole, tmp_path):
     folder = tmp_path / "prolonged"
     shutil.copytree(whole[0], folder)
     seen = []
-    longer = replace(PLAN, steps=5)
+    longer = replace(PLAN, steps=10)
     prolonged = train(sets, longer, folder, rhythm=RHYTHM, progress=lambda done, *_: seen.append(done))
-    assert seen == [4, 5]  # the plateau of 4 steps ended after step 3
-    assert_same(weights(prolonged), weights(train(sets, longer, tmp_path / "at once", rhythm=RHYTHM)))
+    assert seen == list(range(PLAN.steps + 1, 11))
+    assert longer.rate_at(PLAN.steps) == PLAN.rate and prolonged.step == 10
 
 
 def test_a_finished_training_stays_as_it_is(sets, whole, tmp_path):

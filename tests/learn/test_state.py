@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from rootpainter_rootfm.errors import DataError
-from rootpainter_rootfm.learn.state import WeightAverage, chosen_weights, make_optimizer, newest
+from rootpainter_rootfm.learn.state import WeightAverage, chosen_weights, last_state, make_optimizer
 
 
 class Small(nn.Module):
@@ -54,41 +54,27 @@ def test_only_weights_of_two_or_more_dimensions_decay():
     assert kept["weight_decay"] == 0 and len(kept["params"]) == 2
 
 
-def write(folder, name, step, steps):
-    torch.save({"step": step, "steps": steps, "average": {"w": torch.full((1,), float(step))}}, folder / name)
+def write(folder, name, step):
+    torch.save({"step": step, "average": {"w": torch.full((1,), float(step))}}, folder / name)
 
 
-@pytest.mark.parametrize(
-    ("last", "plateau", "steps", "expected"),
-    [
-        (None, None, 10, None),
-        ((5, 10), None, 10, 5),
-        ((5, 10), None, 20, 5),  # its rate has not begun to fall
-        ((10, 10), (8, 10), 10, 10),
-        ((9, 10), (8, 10), 20, 8),  # its rate fell under a shorter schedule
-        ((12, 20), (8, 10), 20, 12),  # prolonged, and interrupted again
-    ],
-)
-def test_where_a_training_goes_on(tmp_path, last, plateau, steps, expected):
-    if last:
-        write(tmp_path, "last.pt", *last)
-    if plateau:
-        write(tmp_path, "plateau.pt", *plateau)
-    found = newest(tmp_path, steps)
-    assert (found and found["step"]) == expected
+def test_a_training_goes_on_from_its_last_checkpoint(tmp_path):
+    assert last_state(tmp_path) is None
+    write(tmp_path, "last.pt", 5)
+    assert last_state(tmp_path)["step"] == 5
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x03\x04 cut short"])
 def test_a_broken_checkpoint_says_which_file_and_what_to_do(tmp_path, content):
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(DataError, match=r"last\.pt cannot be read: .*Remove it"):
-        newest(tmp_path, 10)
+        last_state(tmp_path)
 
 
 def test_the_chosen_weights_are_the_best_or_else_the_last_average(tmp_path):
     with pytest.raises(DataError, match="holds no training"):
         chosen_weights(tmp_path)
-    write(tmp_path, "last.pt", 7, 10)
+    write(tmp_path, "last.pt", 7)
     assert chosen_weights(tmp_path)["w"] == 7
     torch.save({"w": torch.ones(1)}, tmp_path / "best.pt")
     assert chosen_weights(tmp_path)["w"] == 1
