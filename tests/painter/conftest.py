@@ -22,7 +22,7 @@ from rootpainter_rootfm.painter.main import Launcher
 from rootpainter_rootfm.painter.plugins import Plugins
 from tests.painter.drawn import make_project
 
-LONGEST_TEST = 900
+LONGEST_TEST = 1800
 """Seconds after which a test that hangs is ended with the stack of every thread."""
 
 PROBE = Path(os.environ.get("ROOTFM_PROBE", Path(__file__).parents[3] / "shared" / "weights" / "probe.pth"))

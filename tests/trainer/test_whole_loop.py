@@ -18,6 +18,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from PyQt5 import QtCore, QtGui, QtWidgets
 
 from rootpainter_rootfm import Segmenter, images, masks
+from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
 
 PATIENCE = 1_200_000  # milliseconds; a busy machine must not fail a test that is right
 SIZE = 160
@@ -36,12 +37,23 @@ def photograph(path, seed):
 
 
 @pytest.fixture
-def project(world, model):
+def bundled(tmp_path):
+    """The model that the package brings; one that has learnt nothing would take an hour."""
+    library = Library()
+    if not library.get(DEFAULT_MODEL).trained:
+        pytest.skip("no model here has learnt what a root is: the bundled one is the stand-in")
+    path = tmp_path / "bundled.pth"
+    library.export(DEFAULT_MODEL, path)
+    return path
+
+
+@pytest.fixture
+def project(world, bundled):
     """A project as RootPainter makes it, but with a foundation model for its first one."""
     (world.root / "datasets/d").mkdir()
     for seed, name in enumerate(NAMES):
         photograph(world.root / "datasets/d" / name, seed)
-    folder = world.project(model=model)
+    folder = world.project(model=bundled)
     described = {
         "name": "p",
         "dataset": "d",
