@@ -4,20 +4,28 @@ Needs a display of its own, on Linux for example:
 
     xvfb-run -s "-screen 0 1600x1000x24" python docs/screenshots.py
 
-With a window manager (openbox) on that display the windows have their frames.
+With a window manager (openbox) started on that display the windows have their frames. It takes some minutes: the model
+in it really learns.
 """
 
 from __future__ import annotations
 
+import random
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from PyQt5 import QtCore, QtGui, QtTest, QtWidgets
+from scipy.ndimage import binary_dilation
+from skimage.graph import route_through_array
+from skimage.measure import label, regionprops
+from skimage.morphology import skeletonize
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.learn.synthetic import draw_photograph
@@ -34,31 +42,38 @@ from rootpainter_rootfm.painter.trainer_status import TrainerWindow
 
 IMAGES = Path(__file__).parent / "images"
 HEIGHT, WIDTH = 480, 640
-SEEDS = (3, 8, 11, 21, 34, 55)
-BRUSH = 7
+SEEDS = (1, 13, 4, 3, 2, 28)
+BETTER = 4
+"""Number of the project's model at which training is stopped; the one that it begins with is 1."""
+COLOURS = 256
+"""In a picture: few enough for a small file, enough for a photograph."""
 
 
 def main() -> None:
     """Runs the three stories and leaves a picture of each step in ``docs/images``."""
     IMAGES.mkdir(exist_ok=True)
     app = QtWidgets.QApplication(["RootPainter"])
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "root_painter_sync"
-        QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, folder)
-        sync_folder.make_complete(place)
-        truth = draw(place / "datasets" / "meadow")
-        plugins = Plugins(find_host())
-        ours = next(plugin for plugin in plugins.loaded if isinstance(plugin, RootFMPlugin))
-        launcher = Launcher(plugins.host, plugins, place)
-        try:
-            launcher.open()
-            wait(lambda: bool(ours.session.cards) and ours.session.trainer.alive)
-            choose_model(launcher.window)
-            segment_folder(launcher.window, place, ours)
-            correct_and_train(launcher, place, truth, ours)
-        finally:
-            plugins.tell("shut_down")
-            app.closeAllWindows()
+    random.seed(1)  # RootPainter shuffles the images of a new project
+    # The path is in the pictures; nothing but a run that was broken off can have left it.
+    folder = Path(tempfile.gettempdir()) / "rootpainter-tutorial"
+    shutil.rmtree(folder, ignore_errors=True)
+    place = folder / "root_painter_sync"
+    QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, str(folder))
+    sync_folder.make_complete(place)
+    truth = draw(place / "datasets" / "meadow")
+    plugins = Plugins(find_host())
+    ours = next(plugin for plugin in plugins.loaded if isinstance(plugin, RootFMPlugin))
+    launcher = Launcher(plugins.host, plugins, place)
+    try:
+        launcher.open()
+        wait(lambda: bool(ours.session.cards) and ours.session.trainer.alive)
+        choose_model(launcher.window)
+        segment_folder(launcher.window, place)
+        correct_and_train(launcher.window, place, truth)
+    finally:
+        plugins.tell("shut_down")
+        app.closeAllWindows()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def draw(folder: Path) -> dict[str, np.ndarray]:
@@ -88,7 +103,7 @@ def choose_model(window: QtWidgets.QMainWindow) -> None:
     shoot(opened(TrainerWindow), "trainer", close=True)
 
 
-def segment_folder(window: QtWidgets.QMainWindow, place: Path, ours: RootFMPlugin) -> None:
+def segment_folder(window: QtWidgets.QMainWindow, place: Path) -> None:
     """Story two: a folder becomes masks; one file in it is no image."""
     (place / "datasets" / "meadow" / "plot_7.png").write_bytes(b"a file that a camera did not finish")
     act(window, "Models", "Segment folder")
@@ -111,9 +126,38 @@ def segment_folder(window: QtWidgets.QMainWindow, place: Path, ours: RootFMPlugi
     (place / "datasets" / "meadow" / "plot_7.png").unlink()
 
 
-def correct_and_train(launcher: Launcher, place: Path, truth: dict[str, np.ndarray], ours: RootFMPlugin) -> None:
+def correct_and_train(window: QtWidgets.QMainWindow, place: Path, truth: dict[str, np.ndarray]) -> None:
     """Story three: a project, its first mask, corrections, training, the better mask."""
-    window = launcher.window
+    create_project(window, place)
+    wait(lambda: bool(window.seg_mtime))
+    window.show_hide_seg()
+    wait(lambda: not window.statusBar().currentMessage())
+    shoot(window, "first_mask")
+    show_uncertainty(window)
+    for image in range(3):
+        wait(lambda: bool(window.seg_mtime))
+        correct(window, truth[Path(window.image_path).name])
+        if image == 0:
+            shoot(window, "corrections")
+        window.nav.next_image_button.click()
+    act(window, "Network", "Start training")
+    panel = window.rootfm_project.training
+    wait(lambda: panel.saved.text().isdigit() and int(panel.saved.text()) >= BETTER, seconds=3600)
+    shoot(window, "training")
+    panel.stop_button.click()
+    wait(panel.start_button.isEnabled)
+    for _ in range(3):
+        window.nav.prev_image_button.click()
+    window.vis_widget.annot_checkbox.click()
+    wait(lambda: bool(window.seg_mtime))
+    before = window.seg_mtime
+    act(window, "Network", "Segment this image again")
+    wait(lambda: window.seg_mtime not in (None, before) and not window.statusBar().currentMessage())
+    shoot(window, "better_mask")
+
+
+def create_project(window: QtWidgets.QMainWindow, place: Path) -> None:
+    """Fills in RootPainter's form; the chooser of folders is the system's, so its answer is put there."""
     window.show_create_project_widget()
     form = window.create_project_widget
     form.name_edit_widget.name_edit.setText("meadow")
@@ -124,49 +168,59 @@ def correct_and_train(launcher: Launcher, place: Path, truth: dict[str, np.ndarr
     shoot(form, "create_project")
     form.create_project_btn.click()
     wait(lambda: hasattr(window, "rootfm_project"))
-    window.resize(1180, 800)
-    wait(lambda: bool(window.seg_mtime))
-    window.show_hide_seg()
-    window.graphics_view.fit_to_view()
-    shoot(window, "first_mask")
-    view = window.rootfm_project.view
+
+
+def show_uncertainty(window: QtWidgets.QMainWindow) -> None:
+    """Orange where the model is unsure, and the images in their order."""
+    view, images = window.rootfm_project.view, window.rootfm_project.images
     wait(view.uncertainty.isEnabled)
     act(window, "View", "Images by uncertainty")
-    window.rootfm_project.images.rest_button.click()
-    wait(lambda: window.rootfm_project.images.rest_button.isHidden())
+    wait(images.rest_button.isVisible)
+    images.rest_button.click()
+    wait(images.rest_button.isHidden)
     view.uncertainty.click()
     shoot(window, "uncertainty")
     view.uncertainty.click()
-    for image in range(3):
-        wait(lambda: bool(window.seg_mtime))
-        paint_corrections(window, truth)
-        if image == 0:
-            shoot(window, "corrections")
-        window.nav.next_image_button.click()
-    act(window, "Network", "Start training")
-    panel = window.rootfm_project.training
-    wait(lambda: panel._state is not None and len(panel._state.history) >= 4, seconds=900)
-    shoot(window, "training")
-    panel.stop_button.click()
-    wait(lambda: panel.start_button.isEnabled())
-    shoot(window, "better_mask")
+    images.close()
 
 
-def paint_corrections(window: QtWidgets.QMainWindow, truth: dict[str, np.ndarray]) -> None:
-    """A few strokes where mask and truth differ, by the mouse, as a user paints them."""
-    name = Path(window.image_path).name
+def correct(window: QtWidgets.QMainWindow, truth: np.ndarray) -> None:
+    """Some strokes where the mask is wrong, by the mouse, as a user paints them."""
     mask = masks.read(window.seg_path)
-    rng = np.random.default_rng(1)
-    window.scene.brush_size = BRUSH
-    for wrong, colour in (
-        (truth[name] & ~mask, window.set_foreground_color),
-        (mask & ~truth[name], window.set_background_color),
+    near = 4  # pixels: what is off by less is no error worth a stroke
+    for wrong, colour, brush in (
+        (truth & ~binary_dilation(mask, iterations=near), window.set_foreground_color, 3),
+        (mask & ~binary_dilation(truth, iterations=near), window.set_background_color, 11),
     ):
         colour(None)
-        spots = np.argwhere(wrong)
-        for row, column in spots[rng.permutation(len(spots))[:40]]:
-            place = window.graphics_view.mapFromScene(QtCore.QPointF(float(column), float(row)))
-            QtTest.QTest.mouseClick(window.graphics_view.viewport(), QtCore.Qt.LeftButton, pos=place)
+        window.scene.brush_size = brush
+        for path in strokes(wrong):
+            drag(window.graphics_view, path)
+
+
+def strokes(wrong: np.ndarray, most: int = 8) -> list[list[tuple[int, int]]]:
+    """Lines of (row, column) from end to end of the largest places, H×W bool."""
+    regions = sorted(regionprops(label(wrong, connectivity=2)), key=lambda region: -region.area)
+    lines = []
+    for region in regions[:most]:
+        top, left = region.bbox[:2]
+        ends = np.argwhere(skeletonize(region.image))
+        far = ends[np.abs(ends - ends.mean(0)).sum(1).argmax()]
+        farthest = ends[np.abs(ends - far).sum(1).argmax()]
+        line, _ = route_through_array(np.where(region.image, 1, 1000), far, farthest)
+        lines.append([(top + row, left + column) for row, column in [*line[::3], line[-1]]])
+    return lines
+
+
+def drag(view: QtWidgets.QGraphicsView, path: list[tuple[int, int]]) -> None:
+    """One stroke of the mouse over an image."""
+    places = [view.mapFromScene(QtCore.QPointF(column, row)) for row, column in path]
+    QtTest.QTest.mousePress(view.viewport(), QtCore.Qt.LeftButton, pos=places[0])
+    for place in places[1:]:
+        none, left = QtCore.Qt.NoButton, QtCore.Qt.LeftButton
+        move = QtGui.QMouseEvent(QtCore.QEvent.MouseMove, place, none, left, QtCore.Qt.NoModifier)
+        QtWidgets.QApplication.sendEvent(view.viewport(), move)
+    QtTest.QTest.mouseRelease(view.viewport(), QtCore.Qt.LeftButton, pos=places[-1])
 
 
 def act(window: QtWidgets.QMainWindow, menu: str, text: str) -> None:
@@ -207,23 +261,34 @@ def shoot(window: QtWidgets.QWidget, name: str, close: bool = False) -> None:
     """A picture of one window with its frame."""
     window.raise_()
     QtTest.QTest.qWait(500)
-    save(window.frameGeometry(), name)
+    save(grab(window.frameGeometry()), name)
     if close:
         window.close()
 
 
 def shoot_with(window: QtWidgets.QWidget, popup: QtWidgets.QWidget, name: str) -> None:
-    """A picture of a window and what hangs out of it."""
+    """A picture of a window and what hangs out of it, on white."""
     QtTest.QTest.qWait(500)
-    save(window.frameGeometry().united(popup.frameGeometry()), name)
+    places = [window.frameGeometry(), popup.frameGeometry()]
+    corner = places[0].united(places[1])
+    sheet = Image.new("RGB", (corner.width(), corner.height()), "white")
+    for place in places:
+        sheet.paste(grab(place), (place.x() - corner.x(), place.y() - corner.y()))
+    save(sheet, name)
 
 
-def save(place: QtCore.QRect, name: str) -> None:
-    """Writes a part of the screen."""
+def grab(place: QtCore.QRect) -> Image.Image:
+    """A part of the screen."""
     screen = QtGui.QGuiApplication.primaryScreen()
-    picture = screen.grabWindow(0, place.x(), place.y(), place.width(), place.height())
-    if not picture.save(str(IMAGES / f"{name}.png")):
-        sys.exit(f"{name}.png could not be written.")
+    data = QtCore.QBuffer()
+    screen.grabWindow(0, place.x(), place.y(), place.width(), place.height()).save(data, "PNG")
+    return Image.open(BytesIO(data.data().data())).convert("RGB")
+
+
+def save(picture: Image.Image, name: str) -> None:
+    """Writes a small PNG."""
+    few = picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(IMAGES / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
