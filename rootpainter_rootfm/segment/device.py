@@ -14,6 +14,7 @@ _DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.f
 _BYTES_PER_PIXEL: Final = 1200  # of GPU memory for the activations of one tile pixel in fp32, with room to spare
 _MOST_PIXELS: Final = 16 * 1024**2  # of a batch; beyond it a GPU gains nothing more
 _MPS_PIXELS: Final = 4 * 1024**2  # Apple's GPU shares its memory with everything else
+_CPU_PIXELS: Final = 512 * 1024  # two tiles of 448 at once take a tenth less time than one after the other
 _TEXTS: Final = ("MPS backend out of memory", "DefaultCPUAllocator")
 
 
@@ -74,7 +75,7 @@ class Footing:
     @classmethod
     def first(cls, device: torch.device) -> Footing:
         """As much as the device is likely to bear."""
-        pixels = {"cuda": _MOST_PIXELS, "mps": _MPS_PIXELS}.get(device.type, 1)
+        pixels = {"cuda": _MOST_PIXELS, "mps": _MPS_PIXELS}.get(device.type, _CPU_PIXELS)
         if device.type == "cuda":
             pixels = min(pixels, torch.cuda.mem_get_info(device)[0] // 2 // _BYTES_PER_PIXEL)
         return cls(device, device, pixels)

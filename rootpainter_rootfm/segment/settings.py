@@ -36,7 +36,7 @@ class SegmentSettings:
     measured to find more. With 0 nothing is blended:
     tiles stand side by side, the last one of a row is moved back into the image and wins where it overlaps."""
     batch: int | None = None
-    """Tiles given to the network at once. `None`: one on the CPU, as many as fit on a GPU."""
+    """Tiles given to the network at once. `None`: two or three usual ones on the CPU, as many as fit on a GPU."""
     precision: str = "auto"
     """`auto`, `fp32`, or on CUDA `bf16` or `fp16`. `auto` is fp16 on CUDA devices that are fast at it, else
     fp32; a model whose values fp16 cannot hold is then computed in fp32."""

@@ -64,6 +64,6 @@ def test_a_lowered_batch_also_bounds_the_one_that_the_user_asked_for():
     assert footing.batch(16, TILE // 4) == 16
 
 
-def test_the_cpu_takes_one_tile_at_a_time_unless_asked():
+def test_the_cpu_takes_few_tiles_at_a_time_unless_asked():
     footing = Footing.first(CPU)
-    assert footing.batch(None, 32 * 32) == 1 and footing.batch(6, TILE) == 6
+    assert [footing.batch(None, side**2) for side in (448, 480, 1024)] == [2, 2, 1] and footing.batch(6, TILE) == 6

@@ -143,7 +143,7 @@ def test_tiles_come_in_batches_and_are_counted():
 def test_cancel_is_looked_at_between_batches():
     token, network = CancelToken(), Brightness()
     with pytest.raises(Cancelled):
-        segmenter(network, settings=cpu(tile=32, overlap=0)).segment(
+        segmenter(network, settings=cpu(tile=32, overlap=0, batch=1)).segment(
             photograph(64, 64), token, lambda done, total, current: token.cancel() if done == 2 else None
         )
     assert len(network.batches) == 2
