@@ -110,7 +110,7 @@ def _verify(options: argparse.Namespace, library: Library) -> int:
 
 
 def _export(options: argparse.Namespace, library: Library) -> None:
-    with _bar() as progress:
+    with download_bar() as progress:
         library.export(options.name, options.file, progress)
     print(f"Wrote {options.file}. Choose it in RootPainter under Network, Segment folder.")
     if not library.get(options.name).trained:
@@ -118,7 +118,7 @@ def _export(options: argparse.Namespace, library: Library) -> None:
 
 
 @contextmanager
-def _bar() -> Iterator[Progress]:
+def download_bar() -> Iterator[Progress]:
     """A `Progress` in bytes that shows a bar on standard error as soon as there is something to download."""
     from tqdm import tqdm
 

@@ -125,10 +125,12 @@ def load_segmenter(options: argparse.Namespace) -> Segmenter:
     from ..model.library import DEFAULT_MODEL
     from ..segment.engine import Segmenter
     from ..segment.settings import SegmentSettings
+    from .models import download_bar
 
     given = {name: getattr(options, name, None) for name in SegmentSettings().to_dict()}
     settings = SegmentSettings.from_dict({name: value for name, value in given.items() if value is not None})
-    segmenter = Segmenter.load(*(options.model or [DEFAULT_MODEL]), settings=settings)
+    with download_bar() as progress:
+        segmenter = Segmenter.load(*(options.model or [DEFAULT_MODEL]), settings=settings, progress=progress)
     for card in segmenter.cards:
         if not card.trained:
             _say(f"Note: the model {card.name} is an untrained stand-in. Its masks show no roots.")

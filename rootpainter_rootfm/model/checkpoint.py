@@ -59,7 +59,8 @@ def write_safetensors(state: State, path: str | os.PathLike[str], half: bool = T
     if half:
         tensors = {name: _halved(tensor) for name, tensor in tensors.items()}
     with _writing(path) as beside:
-        safetensors.torch.save_file(tensors, beside, metadata={"format": "pt"})
+        # Not save_file, whose files nobody but their owner may read: a library may lie on a shared drive.
+        beside.write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
 
 def write_pth(state: State, path: str | os.PathLike[str]) -> None:

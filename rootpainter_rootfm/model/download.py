@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pooch
 
 from ..errors import ModelError
+from ..files import replacing
 from ..progress import Progress
 from .card import ModelCard
 
@@ -59,6 +61,9 @@ def download(card: ModelCard, target: Path, progress: Progress) -> None:
     otherwise = f"Get the file in another way and use it with: rootfm models add {card.file}"
     try:
         store.fetch(target.name, downloader=source)
+        # What pooch leaves nobody but its owner may read: a library may lie on a shared drive.
+        with replacing(target) as beside:
+            shutil.copyfile(target, beside)
     except ValueError as error:
         raise ModelError(
             f"What {card.url} gave is not the model {card.name}: its checksum is another one, so it was thrown away. "

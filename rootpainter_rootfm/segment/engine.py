@@ -82,8 +82,16 @@ class Segmenter:
         self._move()
 
     @classmethod
-    def load(cls, model: str | Path, *more: str | Path, settings: SegmentSettings = SegmentSettings()) -> Segmenter:
+    def load(
+        cls,
+        model: str | Path,
+        *more: str | Path,
+        settings: SegmentSettings = SegmentSettings(),
+        progress: Progress = silent,
+    ) -> Segmenter:
         """Loads models by library name, sha256 or file; several make an ensemble.
+
+        `progress` is called while a model is downloaded, in bytes.
 
         Raises:
             ModelError: a name is unknown; the message lists the known ones.
@@ -94,7 +102,7 @@ class Segmenter:
         from ..model.library import load_model
         from .backend import accelerated
 
-        networks, cards = zip(*(load_model(name) for name in (model, *more)), strict=True)
+        networks, cards = zip(*(load_model(name, progress) for name in (model, *more)), strict=True)
         return cls([accelerated(fold_batchnorm(network)) for network in networks], cards, settings)
 
     @property

@@ -21,7 +21,7 @@ def no_network(monkeypatch):
 
 @pytest.fixture
 def bright_model(monkeypatch):
-    monkeypatch.setattr(library, "load_model", lambda name: (Brightness(), card(str(name), trained=False)))
+    monkeypatch.setattr(library, "load_model", lambda name, progress: (Brightness(), card(str(name), trained=False)))
     monkeypatch.setattr(backend, "accelerated", lambda network: network)
 
 

@@ -34,7 +34,7 @@ def photographs(tmp_path):
 def known_models(monkeypatch):
     """Models by name whose masks are known beforehand; `raw` was never trained."""
     models = {name: card(name, trained=name != "raw") for name in ("rootfm", "other", "raw")}
-    monkeypatch.setattr(library, "load_model", lambda name: (Brightness(), models[str(name)]))
+    monkeypatch.setattr(library, "load_model", lambda name, progress: (Brightness(), models[str(name)]))
     monkeypatch.setattr(backend, "accelerated", lambda network: network)
     return models
 

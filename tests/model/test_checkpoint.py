@@ -79,6 +79,15 @@ def test_single_precision_is_kept_when_asked(tmp_path, state):
     assert_same(checkpoint.read_state(tmp_path / "m.safetensors"), state)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+@pytest.mark.parametrize("write", [checkpoint.write_safetensors, checkpoint.write_pth])
+def test_others_may_read_what_the_user_lets_them_read(tmp_path, half_state, write):
+    usual = tmp_path / "usual"
+    usual.touch()
+    write(half_state, tmp_path / "m")
+    assert (tmp_path / "m").stat().st_mode == usual.stat().st_mode
+
+
 def test_a_value_too_large_for_half_precision_is_not_lost(tmp_path, half_state):
     large = dict(half_state)
     large[CONV] = half_state[CONV] + 70_000.0

@@ -62,7 +62,8 @@ def left(library):
     return [path for path in library.home.rglob("*") if path.is_file()]
 
 
-def test_a_model_is_downloaded_once_checked_and_told_of(library, offered, serve, weights):
+def test_a_model_is_downloaded_once_checked_and_told_of(library, offered, serve, weights, tmp_path):
+    (usual := tmp_path / "usual").touch()
     server = serve((weights / "half.safetensors").read_bytes(), failures=1)
     card = offered(server.url)
     assert library.origin(card) == "to download"
@@ -73,6 +74,7 @@ def test_a_model_is_downloaded_once_checked_and_told_of(library, offered, serve,
     assert library.origin(card) == "downloaded" and left(library) == [path] and card.sha256 in path.name
     assert told[-1] == (card.size_bytes, card.size_bytes, card.title) and len(told) > 10
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert path.stat().st_mode == usual.stat().st_mode, "others may read it as they may read any new file"
     library.verify("lab")
     assert library.path(card) == path and server.requests == 2
     library.remove("lab")
