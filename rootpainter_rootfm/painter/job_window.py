@@ -98,7 +98,7 @@ class JobWindow(QtWidgets.QDialog):
         if not state.ended and trainer.life is Life.SILENT and not trainer.starting:
             return "No trainer answers, so nothing happens. <a href='trainer'>Start one…</a>"
         if state.state == "running" and state.current:
-            return f"Looking at {state.current}"
+            return f"Just now: {state.current}"
         if state.ended and not state.message:
             return f"The masks are in {self.job.order.output}"
         return state.message
