@@ -6,8 +6,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from rootpainter_rootfm.errors import Cancelled, ImageError, RootFMError
+from rootpainter_rootfm.model import library
 from rootpainter_rootfm.progress import CancelToken
-from rootpainter_rootfm.segment import engine
+from rootpainter_rootfm.segment import backend, engine
+from rootpainter_rootfm.segment.engine import Segmenter
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import Brightness, Constant, brightness_probability, card, photograph, segmenter
 
@@ -251,3 +253,15 @@ def test_short_of_memory_for_a_single_tile_is_an_error_that_says_so():
 def test_any_other_error_of_the_network_is_not_mistaken_for_memory():
     with pytest.raises(RuntimeError, match="shapes do not match"):
         segmenter(Hungry(0, RuntimeError("shapes do not match"))).segment(photograph(50, 60))
+
+
+def test_a_download_is_told_of_for_every_model(monkeypatch):
+    def load_model(name, progress):
+        progress(1, 2, name)
+        return Brightness(), card(name)
+
+    monkeypatch.setattr(library, "load_model", load_model)
+    monkeypatch.setattr(backend, "accelerated", lambda network: network)
+    told = []
+    Segmenter.load("lab", "field", settings=cpu(), progress=lambda *now: told.append(now))
+    assert told == [(1, 2, "lab"), (1, 2, "field")]
