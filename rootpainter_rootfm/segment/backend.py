@@ -1,6 +1,6 @@
 """OpenVINO instead of torch for the image encoder on a CPU: optional, and only where it pays.
 
-On one thread it takes a third less processor time than torch for tiles of 448 pixels and a tenth less for those of 1024.
+On one thread it takes a third less processor time than torch for tiles of 448 pixels, a tenth less for those of 1024.
 To be made ready for a shape of tile and compared with torch costs about as much as it then saves on a dozen tiles
 (docs/performance.md). So that is done when some have come: a folder gains, and a checkpoint that lives for a few images
 loses nothing. What was made ready is kept on disk under the digest of the weights.
