@@ -43,8 +43,8 @@ from rootpainter_rootfm.painter.trainer_status import TrainerWindow
 IMAGES = Path(__file__).parent / "images"
 HEIGHT, WIDTH = 480, 640
 SEEDS = (1, 13, 4, 3, 2, 28)
-BETTER = 4
-"""Number of the project's model at which training is stopped; the one that it begins with is 1."""
+CHECKS = 4
+"""Checks of the model after which training is stopped, once a better one was saved."""
 COLOURS = 256
 """In a picture: few enough for a small file, enough for a photograph."""
 
@@ -142,7 +142,7 @@ def correct_and_train(window: QtWidgets.QMainWindow, place: Path, truth: dict[st
         window.nav.next_image_button.click()
     act(window, "Network", "Start training")
     panel = window.rootfm_project.training
-    wait(lambda: panel.saved.text().isdigit() and int(panel.saved.text()) >= BETTER, seconds=3600)
+    wait(lambda: panel.saved.text().isdigit() and len(panel._state.history) >= CHECKS, seconds=3600)
     shoot(window, "training")
     panel.stop_button.click()
     wait(panel.start_button.isEnabled)
