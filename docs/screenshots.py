@@ -191,6 +191,8 @@ def correct(window: QtWidgets.QMainWindow, truth: np.ndarray) -> None:
     for wrong, colour, brush in (
         (truth & ~binary_dilation(mask, iterations=near), window.set_foreground_color, 3),
         (mask & ~binary_dilation(truth, iterations=near), window.set_background_color, 11),
+        # Soil beside roots, right as the mask may be there: from red alone a model learns that everything is root.
+        (binary_dilation(truth, iterations=15) & ~binary_dilation(truth, iterations=9), window.set_background_color, 5),
     ):
         colour(None)
         window.scene.brush_size = brush
