@@ -31,7 +31,7 @@ class SegmentSettings:
     tile: int | None = None
     """Side in pixels of the square tiles given to the network, a multiple of 32. `None` fits the tiles to the
     image: as few and as small as cover it, none much larger than the sizes the model is good at."""
-    overlap: float = 0.06
+    overlap: float = 0.05
     """Share of a tile's side that neighbouring tiles have in common at least, 0..0.5; more costs time and was not
     measured to find more. With 0 nothing is blended:
     tiles stand side by side, the last one of a row is moved back into the image and wins where it overlaps."""
