@@ -64,8 +64,10 @@ class FineTuneSettings:
     """Zoom of the patches."""
     light: float = 0.3
     """Share of the patches whose light and colour are changed."""
-    replay: float = 0.5
-    """Weight of the starting model's own confident predictions where nothing was annotated."""
+    replay: float = 3.0
+    """Weight of the starting model's own confident predictions where nothing was annotated. At 0.5, and without Dice
+    in it, a model that was shown hardly any soil (eight red strokes, two green ones on each of three drawn images)
+    marked seven times too much after two epochs; at 3 it was better by 0.2 Dice on images it was not shown."""
     tile: int = 448
     """Side in pixels of the tiles that are validated on."""
     tiles: int = 32
@@ -181,15 +183,14 @@ class FineTuner:
     def _forgotten(self, pixels: Tensor, logits: Tensor, known: Tensor) -> Tensor:
         """How far the network left the starting model where that was sure and nobody corrected it.
 
-        A stroke is narrower than what it corrects: what lies close to one is neither taken as right nor as wrong.
+        A stroke is narrower than what it corrects: what lies close to one is neither taken as right nor as wrong. Dice
+        counts here too: people paint the roots that are missed, hardly ever soil, and to mark all would please them.
         """
         with torch.no_grad():
             before = self.start(pixels).float().sigmoid()
         corrected = F.max_pool2d(known.float(), 2 * BESIDE + 1, 1, BESIDE) > 0
         sure = ((before < CONFIDENT) | (before > 1 - CONFIDENT)) & ~corrected
-        if not sure.any():
-            return logits.sum() * 0
-        return F.binary_cross_entropy_with_logits(logits[sure], before[sure])
+        return dice_bce(logits, before, sure)
 
     def _step(self, drawn: list[Patch]) -> Generator[None, None, tuple[Confusion, float]]:
         """One step of the optimiser, in as many parts as the memory asks for."""

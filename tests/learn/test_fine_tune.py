@@ -12,6 +12,7 @@ from rootpainter_rootfm.errors import RootFMError
 from rootpainter_rootfm.learn.batches import Batch
 from rootpainter_rootfm.learn.corrections import Corrections
 from rootpainter_rootfm.learn.fine_tune import FineTuner, FineTuneSettings, Measured, _windows
+from rootpainter_rootfm.learn.losses import dice_bce
 from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.model.network import normalise
 
@@ -218,3 +219,17 @@ def test_windows_part_an_image_without_gap_or_overlap(shape):
     known[:] = False
     known[3, 4] = True
     assert len(_windows(known, 64)) == 1
+
+
+def test_red_strokes_alone_do_not_outweigh_what_was_sure_to_be_soil(tuner):
+    """To mark everything must cost more than it gains where only root was painted."""
+    settings = FineTuneSettings()
+    known = torch.zeros(2, 1, 64, 64, dtype=torch.bool)
+    known[:, :, 30:34, 10:50] = True
+    soil = torch.full((2, 1, 64, 64), -6.0)
+    tuner.start = lambda pixels: soil
+    losses = {}
+    for name, logits in {"strokes": torch.where(known, 6.0, soil), "everything": torch.full_like(soil, 6.0)}.items():
+        losses[name] = dice_bce(logits, known.float(), known) + settings.replay * tuner._forgotten(None, logits, known)
+    nothing = dice_bce(soil, known.float(), known) + settings.replay * tuner._forgotten(None, soil, known)
+    assert losses["strokes"] < nothing < losses["everything"]
