@@ -39,7 +39,7 @@ class Launcher:
         with _command_line(project):
             window = self._host.window_class(self._folder)
         self.window = window
-        # Once: Qt tells every widget there is of a new icon, and Python may be throwing a closed window's away just then.
+        # Once: Qt tells every widget of a new icon, and Python may be throwing those of a closed window away just then.
         if QtWidgets.QApplication.windowIcon().isNull():
             QtWidgets.QApplication.setWindowIcon(window.windowIcon())
         _show_own_errors()
