@@ -180,7 +180,7 @@ def test_every_loaded_model_gets_it_and_its_masks_stay_the_same(folded, tmp_path
     network = MobileSAM().eval()
     shake(network)
     write_pth(network.state_dict(), tmp_path / "fine-tuned.pth")
-    settings = SegmentSettings(device="cpu", tile=SIZE)
+    settings = SegmentSettings(device="cpu", tile=SIZE, batch=1, edges=False)
     image = photograph(150, 130)
     segmenter = Segmenter.load(tmp_path / "fine-tuned.pth", settings=settings)
     monkeypatch.setattr(backend, "PATIENCE", 2)

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ def folder(tmp_path):
 
 def job(folder, *, network=None, settings=None, **options):
     images = sorted((folder / "in").iterdir())
-    settings = settings or SegmentSettings(device="cpu")
+    settings = dataclasses.replace(settings or SegmentSettings(device="cpu"), edges=False)
     return FolderJob(images, folder / "out", segmenter(network or Brightness(), settings=settings), **options)
 
 
@@ -243,7 +244,9 @@ def test_between_is_called_between_two_images_only(folder):
 
 def test_tiles_of_the_image_at_hand_are_counted(folder):
     seen = []
-    job(folder, settings=SegmentSettings(device="cpu", tile=32, overlap=0)).run(tiles=lambda *r: seen.append(r[:2]))
+    job(folder, settings=SegmentSettings(device="cpu", tile=32, overlap=0, batch=1)).run(
+        tiles=lambda *r: seen.append(r[:2])
+    )
     assert seen[:4] == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
