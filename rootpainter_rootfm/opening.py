@@ -13,8 +13,6 @@ from PIL import ImageFile
 
 from .errors import RootFMError
 
-_switching = Lock()
-
 
 class Unreadable(ValueError):
     """Why a file is refused, as the end of the sentence "… cannot be read: "."""
@@ -31,7 +29,7 @@ def opened(path: str | os.PathLike[str], failure: type[RootFMError]) -> Iterator
             if not file.read(1):
                 raise Unreadable("the file is empty; copy or export it again")
             file.seek(0)
-            with _truncation_noticed():
+            with _truncation_noticed:
                 yield file
     except Unreadable as error:
         raise failure(f"{path} cannot be read: {error}.") from error
@@ -46,15 +44,28 @@ def opened(path: str | os.PathLike[str], failure: type[RootFMError]) -> Iterator
         raise failure(f"{path} cannot be read: {cause}.") from error
 
 
-@contextmanager
-def _truncation_noticed() -> Iterator[None]:
-    """RootPainter's window lets Pillow fill up truncated images with grey, for its whole process; here they fail."""
-    if not ImageFile.LOAD_TRUNCATED_IMAGES:
-        yield
-        return
-    with _switching:
-        ImageFile.LOAD_TRUNCATED_IMAGES = False
-        try:
-            yield
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = True
+class _Strictness:
+    """RootPainter's window lets Pillow fill up truncated images with grey, for its whole process; here they fail.
+
+    Several threads may read at a time: the first one switches it off, the last one back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._readers = 0
+        self._before = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._readers:
+                self._before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if not self._readers:
+                ImageFile.LOAD_TRUNCATED_IMAGES = self._before
+
+
+_truncation_noticed = _Strictness()

@@ -10,6 +10,7 @@ from PIL import Image, ImageFile
 
 from rootpainter_rootfm import images
 from rootpainter_rootfm.errors import ImageError
+from rootpainter_rootfm.opening import opened
 from tests.pictures import GREY, PHOTO, raw_tiff, saved
 
 
@@ -129,3 +130,15 @@ def test_many_threads_read_the_same(tmp_path):
     assert all((pixels == read[0]).all() for pixels in read[::2]) and all(
         (pixels == PHOTO).all() for pixels in read[1::2]
     )
+
+
+def test_readers_that_overlap_stay_strict_until_the_last_one_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    path = saved(tmp_path / "a.png", PHOTO)
+    first, second = opened(path, ImageError), opened(path, ImageError)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES
+    second.__exit__(None, None, None)
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
