@@ -157,13 +157,12 @@ class Corrections:
 
     def _examine(self, correction: Correction) -> None:
         """Whether the annotation says anything; one that cannot be read yet is looked at again next time."""
-        key = (correction.annotation, correction.stamp)
         try:
             _, known = self._annotation(correction)
         except MaskError as error:
             self.problems[correction.annotation.name] = str(error)
             return
-        self._usable[key] = bool(known.any())
+        self._usable[correction.annotation, correction.stamp] = bool(known.any())
         self.problems.pop(correction.annotation.name, None)
 
 

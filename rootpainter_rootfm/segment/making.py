@@ -150,6 +150,7 @@ class Making:
         except Exception as error:
             _log.exception("%s failed", path)
             cause = f"Unexpected {type(error).__name__}: {error}"
+        failed = ImageResult(path, Status.FAILED, cause)
         if index in self._shown:
-            self._entries[index] = overlay.Entry(path.name, cause.replace(str(path), path.name))
-        return ImageResult(path, Status.FAILED, cause)
+            self._entries[index] = overlay.Entry(path.name, failed.brief)
+        return failed

@@ -77,6 +77,11 @@ class ImageResult:
     """Time from opening the image to the finished mask, without waiting."""
     measures: Measures | None = None
 
+    @property
+    def brief(self) -> str:
+        """The cause with the image's name alone: its folder is known where this is shown, and makes it long."""
+        return self.cause.replace(str(self.image), self.image.name)
+
 
 class FolderReport:
     """The results of a folder in the order of its images; those not yet known are `not reached`."""

@@ -15,7 +15,6 @@ from .requests import SegmentRequest
 
 if TYPE_CHECKING:
     from ..segment.folder import FolderJob
-    from ..segment.report import ImageResult
 
 HIDDEN = ".rootfm"
 """Folder beside the masks for what RootPainter must not take for a mask."""
@@ -142,19 +141,14 @@ class FolderSegmenting:
         )
 
     def _show(self, job: FolderJob, done: int, current: str) -> None:
-        self._file.show(done, current, [(result.image.name, _cause(result)) for result in job.report.failed])
+        self._file.show(done, current, [(result.image.name, result.brief) for result in job.report.failed])
 
     def _end(self, job: FolderJob | None, already: int) -> None:
         failed = job.report.failed if job is not None else []
         message = f"Segmented {len(self.request.names) - len(failed)} of {len(self.request.names)} images."
         if failed:
-            message += f" {len(failed)} failed, the first: {_cause(failed[0])}"
+            message += f" {len(failed)} failed, the first: {failed[0].brief}"
         if job is not None:
             self._show(job, len(self.request.names), "")
         self._file.end("done", message, SHEET if job is not None and job.preview else None)
         self._journal.tell(message, self.request.messages)
-
-
-def _cause(result: ImageResult) -> str:
-    """Why an image failed, with its name alone: the folder stands above the list, and may lie on another machine."""
-    return result.cause.replace(str(result.image), result.image.name)
