@@ -53,7 +53,7 @@ def _shadow(rng: Generator, x: np.ndarray) -> np.ndarray:
 def _noise(rng: Generator, x: np.ndarray) -> np.ndarray:
     channels = 3 if rng.random() < 0.5 else 1
     grain = rng.standard_normal((*x.shape[:2], channels), dtype=np.float32)
-    return x + grain * np.float32(rng.uniform(0.01, 0.08))
+    return x + grain * np.float32(rng.uniform(0.01, 0.05))
 
 
 # (probability, change): each is drawn on its own, in this order.
@@ -71,15 +71,15 @@ _LIGHT = (
 def _soften(rng: Generator, picture: Image.Image) -> Image.Image:
     """Blur, or the loss of detail of a picture that was once smaller."""
     if rng.random() < 0.5:
-        return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.8)))
-    factor = rng.uniform(0.4, 0.9)
+        return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.2)))
+    factor = rng.uniform(0.5, 0.9)
     small = picture.resize([max(8, int(side * factor)) for side in picture.size], Image.Resampling.BILINEAR)
     return small.resize(picture.size, Image.Resampling.BILINEAR)
 
 
 def _compress(rng: Generator, picture: Image.Image) -> Image.Image:
     stored = io.BytesIO()
-    picture.save(stored, "JPEG", quality=int(rng.integers(25, 85)))
+    picture.save(stored, "JPEG", quality=int(rng.integers(35, 90)))
     return Image.open(stored).convert("RGB")
 
 

@@ -59,7 +59,7 @@ def train(
 
     Args:
         datasets: learnt from are their train items, validated on their val items.
-        plan: what to do; a training that was begun under another plan but for its length is refused.
+        plan: what to do; a training that was begun under another plan but for its length and rate is refused.
         folder: made if absent.
         device: a torch device; under torchrun every process takes the GPU of its own rank.
         rhythm: how often to save and to validate.
@@ -108,10 +108,10 @@ def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path) -> None:
         raise DataError("None of the datasets has a train row: there is nothing to learn from.")
     if (folder / PLAN).is_file():
         before = TrainPlan.from_json((folder / PLAN).read_text(encoding="utf-8"))
-        if _but_for_length(before) != _but_for_length(plan):
+        if _but_for_schedule(before) != _but_for_schedule(plan):
             raise DataError(
                 f"{folder} holds a training under another plan ({PLAN}). "
-                "Only --steps and --cooldown may change; choose another folder for a new training."
+                "Only --steps, --cooldown and --rate may change; choose another folder for a new training."
             )
     learnt = read_record(folder).get("datasets")
     if learnt is not None and learnt != _names(datasets):
@@ -139,8 +139,8 @@ def _names(datasets: Sequence[Dataset]) -> list[str]:
     return sorted(dataset.name for dataset in datasets)
 
 
-def _but_for_length(plan: TrainPlan) -> tuple[object, ...]:
-    return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown"))
+def _but_for_schedule(plan: TrainPlan) -> tuple[object, ...]:
+    return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown", "rate"))
 
 
 def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Mapping[str, Tensor] | None) -> TrainState:

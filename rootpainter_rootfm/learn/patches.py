@@ -12,6 +12,7 @@ from .data import Truth
 
 ROOT_CENTRED = 0.75  # share of patches placed on a root; the others lie anywhere and show mostly background
 BLACK_BEYOND = 0.4  # share of patches for which the image ends in black at its borders
+THINNEST = 4.0  # pixels; no image is shrunk until its roots are thinner: the decoder decides on squares of 4×4
 DIAGONAL = 1.4143  # a square turned by any angle is cut from one this much wider
 
 
@@ -40,9 +41,9 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
         rng: source of chance.
         truth: the image and what is known of it.
         size: side S of the patch in pixels.
-        scale: smallest and largest zoom; 2 shows roots twice as wide.
+        scale: smallest and largest zoom; 2 shows roots twice as wide. An image of thin roots is shrunk less.
     """
-    zoom = float(np.exp(rng.uniform(*np.log(scale))))
+    zoom = _zoom(rng, truth.root_width, scale)
     turned = rng.random() < 0.5
     side = round(size * DIAGONAL) if turned else size
     reach = max(1, round(side / zoom))
@@ -62,6 +63,14 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
     quarters, mirrored = int(rng.integers(4)), rng.random() < 0.5
     image, root, known = (_orient(np.asarray(square), quarters, mirrored) for square in squares)
     return Patch(image, root.astype(np.float32) / 255, known == 255)
+
+
+def _zoom(rng: Generator, root_width: float, scale: tuple[float, float]) -> float:
+    """A random zoom that leaves the roots wide enough to be seen, if they were."""
+    smallest, largest = scale
+    if smallest < 1 and root_width > 0:
+        smallest = min(1.0, largest, max(smallest, THINNEST / root_width))
+    return float(np.exp(rng.uniform(*np.log((smallest, largest)))))
 
 
 def _corner(rng: Generator, truth: Truth, reach: int) -> tuple[int, int]:

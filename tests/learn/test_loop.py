@@ -105,7 +105,7 @@ def test_a_shorter_schedule_than_what_was_done_is_refused(sets, whole, tmp_path)
 def test_another_plan_or_other_data_in_the_folder_is_refused(sets, whole):
     folder, _ = whole
     with pytest.raises(DataError, match="another plan"):
-        train(sets, replace(PLAN, rate=1.0), folder, rhythm=RHYTHM)
+        train(sets, replace(PLAN, decay=1.0), folder, rhythm=RHYTHM)
     with pytest.raises(DataError, match="on clay, sand, not on sand"):
         train(sets[:1], PLAN, folder, rhythm=RHYTHM)
 

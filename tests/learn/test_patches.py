@@ -109,3 +109,35 @@ def test_a_zoom_of_two_shows_roots_twice_as_wide(monkeypatch):
         return np.median(areas)
 
     assert width(2) == pytest.approx(2 * width(1), rel=0.1)
+
+
+def lines(width, count=4):
+    """A truth with straight diagonal and upright roots of one width in pixels."""
+    y, x = np.mgrid[:300, :300].astype(float)
+    root = np.zeros((300, 300), bool)
+    for i in range(count):
+        angle = i * np.pi / count
+        across = (x - 150) * np.cos(angle) + (y - 150) * np.sin(angle)
+        root |= np.abs(across) < width / 2
+    return Truth(np.zeros((300, 300, 3), np.uint8), root)
+
+
+@pytest.mark.parametrize("width", [3, 9])
+def test_the_width_of_roots_is_measured_in_every_direction(width):
+    assert lines(width, count=1).root_width == pytest.approx(width * 4 / np.pi, rel=0.05)  # an upright line
+    assert lines(width, count=7).root_width == pytest.approx(width, rel=0.15)
+    assert Truth(np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), bool)).root_width == 0
+
+
+@quick
+@given(seeds, st.sampled_from([(2, 1.0), (5, 0.8), (16, 0.4)]))
+def test_no_image_is_shrunk_until_its_roots_are_lost(seed, case):
+    width, smallest = case
+    zooms = [patches._zoom(np.random.default_rng((seed, i)), width, (0.4, 2.5)) for i in range(50)]
+    assert smallest <= min(zooms) and max(zooms) <= 2.5
+    assert patches._zoom(np.random.default_rng(seed), width, (0.5, 0.5)) == pytest.approx(0.5)
+
+
+def test_an_image_without_roots_is_shrunk_as_far_as_any():
+    zooms = [patches._zoom(np.random.default_rng(i), 0, (0.4, 2.5)) for i in range(300)]
+    assert min(zooms) < 0.45
