@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,12 +40,12 @@ class Encoder:
     def built(cls, encoder: TinyViT, shape: tuple[int, int, int, int]) -> Encoder:
         """From the encoder of a network that `fold_batchnorm` made, for tiles of `shape`, B×3×H×W."""
         batch, _, height, width = shape
-        return cls(ov.Core().compile_model(encoder_graph(encoder, batch, height, width), "CPU", _settings()))
+        return cls(_core().compile_model(encoder_graph(encoder, batch, height, width), "CPU", _settings()))
 
     @classmethod
     def restored(cls, blob: bytes) -> Encoder:
         """From what `blob` gave."""
-        return cls(ov.Core().import_model(blob, "CPU", _settings()))
+        return cls(_core().import_model(blob, "CPU", _settings()))
 
     def blob(self) -> bytes:
         """Weights and graph as bytes, for this version of OpenVINO on this kind of CPU."""
@@ -57,6 +58,13 @@ class Encoder:
         self._request.infer([x.permute(0, 2, 3, 1).contiguous().numpy()])
         # Copied: the next tile is written to the same place.
         return torch.from_numpy(self._request.get_output_tensor(0).data.copy()).permute(0, 3, 1, 2)
+
+
+@cache
+def _core() -> ov.Core:
+    """One for the life of the process. Each gives the thread a stack for signals and takes the one before back when it
+    goes; of two, the one that goes last brings back a stack that is gone, and the next Ctrl-C ends in a crash."""
+    return ov.Core()
 
 
 def _settings() -> dict[str, Any]:

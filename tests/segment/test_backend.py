@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,6 +105,25 @@ def test_other_weights_and_other_shapes_have_encoders_of_their_own(folded, encod
     other = FastEncoder(changed)
     torch.testing.assert_close(show(other, tile(), 2), show(changed, tile(), 1), atol=2e-5, rtol=1e-4)
     assert len(prepared(home)) == 3
+
+
+def test_ctrl_c_is_no_crash_after_encoders_were_made_and_thrown_away(home):
+    program = """
+import signal, torch
+from rootpainter_rootfm.model.folding import fold_batchnorm
+from rootpainter_rootfm.model.network import MobileSAM
+from rootpainter_rootfm.segment.backend_openvino import Encoder
+encoder = fold_batchnorm(MobileSAM().eval()).image_encoder
+made = [Encoder.built(encoder, (1, 3, size, 64)) for size in (64, 96)]
+while made:
+    del made[0]
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped in good order")
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "stopped in good order"), ran.stderr
 
 
 def test_no_more_than_a_few_shapes_are_ready_at_once(encoder, monkeypatch):
