@@ -75,15 +75,24 @@ def test_a_slightly_larger_image_is_still_one_tile():
 
 
 @given(st.integers(1, 30000), st.sampled_from([0.0, 0.0625, 0.125, 0.25, 0.5]))
-def test_fitted_tiles_are_the_fewest_and_no_larger_than_allowed(length, overlap):
+def test_fitted_tiles_are_the_fewest_of_their_size_and_no_larger_than_allowed(length, overlap):
     axis = plan(length, 1, SegmentSettings(overlap=overlap), (512, 1024)).rows
-    limit = int(1024 * STRETCH) // 32 * 32
-    assert axis.side <= limit
+    stretched = int(1024 * STRETCH) // 32 * 32
+    assert axis.side <= stretched
     count = len(axis.starts)
+
+    def reach(limit, tiles):
+        return limit * (tiles - (tiles - 1) * overlap)
+
     if count > 1:
-        reach = lambda tiles: limit * (tiles - (tiles - 1) * overlap)  # noqa: E731 - one formula, used twice
-        assert reach(count - 1) < length <= reach(count) + 1e-6
-        assert (axis.side - 32) * (count - (count - 1) * overlap) < length
+        limits = [limit for limit in (1024, stretched) if axis.side <= limit]
+        assert any(reach(limit, count - 1) < length <= reach(limit, count) + 1e-6 for limit in limits)
+        assert reach(axis.side - 32, count) < length
+
+
+def test_a_tile_is_stretched_only_where_that_is_less_work():
+    sides = {length: plan(length, 1, SegmentSettings(), (448,)).rows.side for length in (450, 500, 3000, 4000, 12000)}
+    assert sides == {450: 480, 500: 288, 3000: 448, 4000: 448, 12000: 448}
 
 
 @pytest.mark.parametrize(
