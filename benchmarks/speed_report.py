@@ -26,7 +26,8 @@ run, in turn; medians. A ratio is ours ÷ upstream's: 0.25 means a quarter of th
 **CPU-s** are seconds of processor time of all threads together, **wall** what a clock shows. **floor** is the
 arithmetic of the tiles that are computed (the products of matrices and the convolutions, counted by torch) divided by
 the speed of a product of 3072×3072 matrices with as many threads in the same run: no program that computes these tiles
-in this precision can be faster by much.
+in this precision can be faster by much. [fast] is measured with OpenVINO ready for the tiles of the image, as in any
+folder from its fifth batch of tiles on; what making it ready costs once is said below.
 """
 
 
@@ -196,7 +197,7 @@ def _ready(rows: list[Row]) -> str:
     if not row:
         return "Not measured yet.\n"
     return (
-        f"The image encoder takes {row['torch']:.2f} CPU-s with torch for two tiles of 480×480 and "
+        f"The image encoder takes {row['torch']:.2f} CPU-s with torch for two tiles of 448×448 and "
         f"{row['openvino']:.2f} with OpenVINO, on one thread. To make it ready for them and to compare it with torch "
         f"takes {row['made']:.2f} CPU-s, once; to take it from the disk later {row['kept']:.2f}.\n"
     )

@@ -145,7 +145,7 @@ def warm(program: Any, path: str) -> dict[str, float]:
         backend.PATIENCE = patience
 
 
-def ready(program: Ours, side: int = 480) -> dict[str, float]:
+def ready(program: Ours, side: int = 448) -> dict[str, float]:
     """CPU-seconds until OpenVINO is ready for a shape of tile: made, and taken from the disk."""
     import torch
 

@@ -28,7 +28,7 @@ SHAPES: Final = 3
 """Shapes that one network has ready at once at most; each holds the memory of its activations."""
 TOLERANCE: Final = 1e-3
 """Of the embedding's largest value; what rounding makes is a thousand times smaller."""
-GRAPH: Final = 1
+GRAPH: Final = 2
 """Raised whenever the same weights would give another graph than before."""
 
 _log = logging.getLogger(__name__)

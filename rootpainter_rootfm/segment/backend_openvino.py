@@ -116,41 +116,38 @@ def _block(x: Node, block: TinyViTBlock) -> Node:
 
 
 def _attended(x: Node, block: TinyViTBlock) -> Node:
-    """`TinyViTBlock._attend`; windows are cut with a single transposition, so their tokens go column by column."""
+    """`TinyViTBlock._attend`, B×H×W×C in and out; windows and heads are parted by a single transposition."""
     batch, height, width, channels = x.get_output_shape(0)
-    size, attn = block.window, block.attn
-    down, right = -height % size, -width % size
-    if down or right:
-        x = op.pad(x, _whole(0, 0, 0, 0), _whole(0, down, right, 0), "constant", _constant(np.float32(0)))
-    high, wide = height + down, width + right
-    rows = _transposed(_reshaped(x, batch * high // size, size, wide, channels), 0, 2, 1, 3)
-    found = _self_attention(_reshaped(rows, -1, size**2, channels), attn, size)
-    found = _transposed(_reshaped(found, *rows.get_output_shape(0)), 0, 2, 1, 3)
-    found = _reshaped(found, batch, high, wide, channels)
-    if down or right:
-        found = op.slice(found, _whole(0, 0), _whole(height, width), _whole(1, 1), _whole(1, 2))
-    return found
-
-
-def _self_attention(windows: Node, attn: nn.Module, size: int) -> Node:
-    """`WindowAttention`, windows×N×C in and out."""
-    _, count, channels = windows.get_output_shape(0)
+    attn, size = block.attn, block.window
     heads = attn.heads
-    normed = _normed(windows, attn.norm)
+    rows, columns = -(-height // size), -(-width // size)
+    normed = _normed(_tokens(x), attn.norm)
     weight, bias = _behind(attn.norm, attn.qkv)
     # The rows of the published weights are ordered by head, and within a head by query, key and value.
     weight, bias = (values.reshape(heads, 3, -1, *values.shape[1:]) for values in (weight, bias))
     scale = (channels // heads) ** -0.5
     parts = []
     for index, factor in enumerate((scale, 1, 1)):
-        part = _linear(normed, weight[:, index].reshape(channels, -1) * factor, bias[:, index].ravel() * factor)
-        parts.append(_transposed(_reshaped(part, -1, count, heads, channels // heads), 0, 2, 1, 3))
-    column, row = np.divmod(np.arange(count), size)
-    offsets = np.abs(row[:, None] - row) * size + np.abs(column[:, None] - column)
-    nearness = _constant(_array(attn.attention_biases)[None, :, offsets])
+        part = op.matmul(normed, _constant(weight[:, index].reshape(channels, -1) * factor), False, True)
+        part = _padded(_reshaped(part, batch, height, width, channels), rows * size - height, columns * size - width)
+        part = op.add(part, _constant(bias[:, index].ravel() * factor))
+        part = _reshaped(part, batch * rows, size, columns, size, heads, channels // heads)
+        parts.append(_reshaped(_transposed(part, 0, 2, 4, 1, 3, 5), -1, heads, size**2, channels // heads))
+    nearness = _constant(_array(attn.attention_biases)[None, :, attn.offset_index.numpy()])
     found = op.scaled_dot_product_attention(*parts, nearness, _constant(np.float32(1)))
-    found = _reshaped(_transposed(found, 0, 2, 1, 3), -1, count, channels)
-    return _linear(found, _array(attn.proj.weight), _array(attn.proj.bias))
+    found = _reshaped(found, batch * rows, columns, heads, size, size, channels // heads)
+    found = _reshaped(_transposed(found, 0, 3, 1, 4, 2, 5), batch, rows * size, columns * size, channels)
+    if (rows * size, columns * size) != (height, width):
+        found = op.slice(found, _whole(0, 0), _whole(height, width), _whole(1, 1), _whole(1, 2))
+    found = _linear(_tokens(found), _array(attn.proj.weight), _array(attn.proj.bias))
+    return _reshaped(found, batch, height, width, channels)
+
+
+def _padded(x: Node, down: int, right: int) -> Node:
+    """Zeros below and right of B×H×W×C; before a bias is added they stand for tokens of zeros, normalised."""
+    if not (down or right):
+        return x
+    return op.pad(x, _whole(0, 0, 0, 0), _whole(0, down, right, 0), "constant", _constant(np.float32(0)))
 
 
 def _merged(x: Node, layer: PatchMerging) -> Node:
