@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -18,6 +17,7 @@ from scipy.special import logit
 from torch import Tensor, nn
 
 from ..errors import RootFMError
+from ..model.folding import fold_batchnorm
 from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
 from ..segment.device import is_out_of_memory
 from . import augment
@@ -132,7 +132,7 @@ class FineTuner:
         # Evaluation mode freezes the statistics of the normalisation layers: small batches would spoil them.
         self.network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(True)
         self.average = WeightAverage(self.network, settings.average)
-        self.start = deepcopy(self.network).requires_grad_(False)
+        self.start = fold_batchnorm(self.network).to(memory_format=torch.channels_last)
         self._optimizer = make_optimizer(self.network, settings.rate, settings.decay)
         self._rng = np.random.default_rng(settings.seed)
         self._scale = (settings.scale[0] * settings.zoom, settings.scale[1] * settings.zoom)

@@ -19,7 +19,6 @@ from ..model.network import IMAGENET_STD, normalise
 from ..progress import CancelToken, Progress, silent
 from . import device as devices
 from .blend import Blender, NotFiniteError
-from .cleaning import drop_small
 from .edges import follow_edges
 from .settings import SegmentSettings
 from .tiles import Plan, plan
@@ -169,6 +168,8 @@ class Segmenter:
             # Outside of the handler, whose traceback keeps the tensors that did not fit.
             self._step_down(tiles, said)
         if self.settings.min_root_pixels > 1:
+            from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
+
             drop_small(blender.mask, self.settings.min_root_pixels)
         return Segmentation(blender.probability, blender.mask)
 
