@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 
 from .. import images, masks
 from ..errors import DataError, ImageError, MaskError
@@ -18,6 +19,8 @@ CELL = 64
 """Side in pixels of the squares by which one annotated image is divided between training and validation."""
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
+OTHERS = 8
+"""Images without an annotation that `Corrections.photograph` chooses from, so that few have to be read."""
 
 
 def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +71,7 @@ class Corrections:
         self._cache = ArrayCache(cache_bytes)
         self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
         self._photographs: dict[str, Path] = {}
+        self._others: list[Path] | None = None
 
     def refresh(self) -> Iterator[None]:
         """Looks for new, changed and removed annotations; yields after each file that it had to read.
@@ -111,6 +115,23 @@ class Corrections:
         if correction.part:
             known = known & divide(root, known, correction.part)
         return Truth(image, root & known, known)
+
+    def photograph(self, rng: Generator) -> np.ndarray:
+        """H×W×3 uint8: one of the corrected images, or of a few others of the project.
+
+        Raises:
+            ImageError: it is gone or unreadable; it will not be chosen again unless it is annotated.
+        """
+        if self._others is None:
+            found = images.list_images(self._dataset)
+            self._others = [found[i] for i in np.linspace(0, len(found) - 1, min(OTHERS, len(found))).astype(int)]
+        paths = [*{item.image: None for item in self.training + self.validation}, *self._others]
+        path = paths[rng.integers(len(paths))]
+        try:
+            return self._cache.get((path, ()), lambda: images.read(path))
+        except ImageError:
+            self._others = [other for other in self._others if other != path]
+            raise
 
     def _annotation(self, correction: Correction) -> np.ndarray:
         """What `read` gives, as one 2×H×W array."""

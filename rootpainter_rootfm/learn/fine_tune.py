@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -16,15 +16,16 @@ from scipy.ndimage import distance_transform_edt
 from scipy.special import logit
 from torch import Tensor, nn
 
-from ..errors import RootFMError
+from ..errors import ImageError, RootFMError
 from ..model.folding import fold_batchnorm
 from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
 from ..segment.device import is_out_of_memory
-from . import augment
+from . import augment, patches
 from .batches import Batch
 from .cache import ArrayCache
 from .corrections import UNUSABLE, Correction, Corrections
 from .data import Truth
+from .fine_tune_settings import FineTuneSettings
 from .losses import dice_bce
 from .metrics import Confusion
 from .patches import Patch
@@ -38,50 +39,13 @@ BESIDE = 5
 """Pixels beside a stroke that belong to what was corrected."""
 SMOOTHING = 0.01
 """Of the annotated pixels; added to both sides of the Dice that decides which model is better."""
+UNSAID = 0.5
+"""What a pixel counts in it that grew into root away from all strokes."""
 SOIL_BYTES = 64 << 20
 """Memory for where the starting model sees soil on the tiles that are validated on."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of an image."""
-
-
-@dataclass(frozen=True)
-class FineTuneSettings:
-    """How to learn from corrections."""
-
-    patch: int = 224
-    """Side of a patch in pixels, a multiple of 32; at 224 the attention windows of the network fit exactly."""
-    batch: int = 4
-    """Patches in one step of the optimiser."""
-    at_once: int = 2
-    """Patches that go through the network together; between them the trainer looks for a stop."""
-    epoch: int = 64
-    """Patches in an epoch, after which the model is validated."""
-    rate: float = 1e-4
-    decay: float = 0.01
-    clip: float = 1.0
-    average: float = 0.98
-    warmup: int = 10
-    """Steps until the full rate is reached."""
-    scale: tuple[float, float] = (0.8, 1.25)
-    """Zoom of the patches."""
-    light: float = 0.3
-    """Share of the patches whose light and colour are changed."""
-    replay: float = 1.5
-    """Weight of the starting model's own confident predictions where nothing was annotated. On three drawn images with
-    eight red strokes and two green ones each, 6 % of them root, two epochs made the mask cover 36 % at 0.5, 16 % at 1.5
-    and 9 % at 3; but at 3 a model that misses nearly all roots did not learn from strokes on a few of them."""
-    tile: int = 448
-    """Side in pixels of the tiles that are validated on."""
-    tiles: int = 32
-    """Tiles validated on at most."""
-    zoom: float = 1.0
-    """How much larger the network sees the images when it segments them."""
-    seed: int = 0
-
-    def on_gpu(self) -> FineTuneSettings:
-        """The same for a GPU, which does in seconds what takes a CPU minutes."""
-        return replace(self, patch=448, batch=8, at_once=8, epoch=256, tiles=128)
 
 
 @dataclass(frozen=True)
@@ -102,14 +66,14 @@ class Measured:
 
     @property
     def score(self) -> float:
-        """Dice over the annotated pixels, with `grown` as wrong ones: it decides which of two models is better.
+        """Dice over the annotated pixels, with half of `grown` as wrong ones: it decides which model is better.
 
-        People paint the roots that are missed and hardly ever soil. By their strokes alone a mask that covers the soil
-        would be the best; with what nobody painted taken for soil, one that grows by roots alone still gains by each.
+        People paint the roots that are missed and hardly ever soil: by their strokes alone a mask that covers the soil
+        would be the best. Not all that grew is wrong, for roots that were missed are not all painted.
         Smoothed, so that it tells better from worse where no root is known.
         """
         counts, smooth = self.counts, SMOOTHING * self.counts.defined
-        wrong = counts.fp + counts.fn + self.grown
+        wrong = counts.fp + counts.fn + UNSAID * self.grown
         return (2 * counts.tp + smooth) / max(1.0, 2 * counts.tp + wrong + smooth)
 
 
@@ -178,17 +142,31 @@ class FineTuner:
 
     def _draw(self, corrections: Corrections) -> Patch | None:
         while corrections.training:
-            correction = corrections.training[self._rng.integers(len(corrections.training))]
-            try:
-                strokes = corrections.strokes(correction)
-            except UNUSABLE as error:
-                corrections.drop(correction, str(error))
-                continue
-            patch = strokes.draw(self._rng, self.settings.patch, self._scale)
-            if self._rng.random() < self.settings.light:
-                patch = Patch(augment.photograph(self._rng, patch.image), patch.root, patch.known)
-            return patch
+            elsewhere = self.settings.replay and self._rng.random() < self.settings.elsewhere
+            patch = self._anywhere(corrections) if elsewhere else self._on_strokes(corrections)
+            if patch is not None:
+                changed = self._rng.random() < self.settings.light
+                image = augment.photograph(self._rng, patch.image) if changed else patch.image
+                return Patch(image, patch.root, patch.known)
         return None
+
+    def _on_strokes(self, corrections: Corrections) -> Patch | None:
+        correction = corrections.training[self._rng.integers(len(corrections.training))]
+        try:
+            return corrections.strokes(correction).draw(self._rng, self.settings.patch, self._scale)
+        except UNUSABLE as error:
+            corrections.drop(correction, str(error))
+            return None
+
+    def _anywhere(self, corrections: Corrections) -> Patch | None:
+        """A patch of which nothing is known."""
+        try:
+            image = corrections.photograph(self._rng)
+        except ImageError:
+            return None
+        nothing = np.zeros(image.shape[:2], bool)
+        patch = patches.cut(self._rng, Truth(image, nothing, nothing), self.settings.patch, self._scale)
+        return Patch(patch.image, patch.root, np.zeros_like(patch.known))
 
     def _learn(self, batch: Batch, share: float) -> tuple[float, Confusion]:
         images, root, known = (x.to(self.device) for x in (batch.images, batch.root, batch.known))

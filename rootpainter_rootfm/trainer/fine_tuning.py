@@ -130,7 +130,8 @@ class FineTuning:
 
     def _begin(self) -> tuple[FineTuner, _Best]:
         """Loads the project's newest model, or the foundation model that the project was begun with."""
-        from ..learn.fine_tune import FineTuner, FineTuneSettings
+        from ..learn.fine_tune import FineTuner
+        from ..learn.fine_tune_settings import FineTuneSettings
         from ..segment.device import choose_device
 
         latest = newest(self.request.models)

@@ -210,3 +210,17 @@ def test_a_division_covers_everything_once(shape):
     root = known & (rng.random(shape) < 0.5)
     training, validation = divide(root, known, "train"), divide(root, known, "val")
     assert (training ^ validation).all() or (training.all() and validation.all())
+
+
+def test_a_photograph_is_any_of_the_project_and_an_unreadable_one_is_not_asked_for_again(project):
+    for shade in (10, 20):
+        Image.fromarray(np.full((20, 20, 3), shade, np.uint8)).save(project / "images" / f"{shade}.png")
+    (project / "images" / "broken.png").write_bytes(b"no image")
+    corrections = Corrections(project / "images", project / "train", project / "val")
+    rng, shades, failures = np.random.default_rng(0), set(), 0
+    for _ in range(40):
+        try:
+            shades.add(int(corrections.photograph(rng)[0, 0, 0]))
+        except ImageError:
+            failures += 1
+    assert shades == {10, 20} and failures == 1

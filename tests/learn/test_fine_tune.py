@@ -1,6 +1,7 @@
 """The recipe: it learns what was painted, keeps what it knew, and measures itself honestly."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import RootFMError
 from rootpainter_rootfm.learn.batches import Batch
 from rootpainter_rootfm.learn.corrections import Corrections
-from rootpainter_rootfm.learn.fine_tune import BESIDE, FineTuner, FineTuneSettings, Measured, _windows
+from rootpainter_rootfm.learn.fine_tune import BESIDE, FineTuner, Measured, _windows
+from rootpainter_rootfm.learn.fine_tune_settings import FineTuneSettings
 from rootpainter_rootfm.learn.losses import dice_bce
 from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.model.network import normalise
@@ -256,3 +258,20 @@ def test_the_better_of_two_models_is_the_one_that_finds_more_without_covering_th
 
     assert score(0, 0) < score(0.3, 0) < score(0.6, 100) < score(0.9, 100)
     assert score(0.95, 50_000) < score(0.3, 0)
+
+
+def test_half_of_the_patches_lie_anywhere_in_the_project_to_be_kept_as_they_were(project, tuner):
+    draw_image(project, "never_annotated", 5)
+    (project / "images" / "broken.png").write_bytes(b"no image")
+    corrections = opened(project)
+    tuner.settings = replace(TINY, replay=1.0, elsewhere=0.5)
+    drawn = [tuner._draw(corrections) for _ in range(60)]
+    unknown = [patch for patch in drawn if not patch.known.any()]
+    assert 15 < len(unknown) < 45 and not any(patch.root.any() for patch in unknown)
+    learnt, _ = finish(tuner.epoch(corrections))
+    assert np.isfinite(learnt.loss) and not corrections.problems
+
+
+def test_without_replay_every_patch_is_around_a_stroke(project, tuner):
+    corrections = opened(project)
+    assert all(tuner._draw(corrections).known.any() for _ in range(20))
