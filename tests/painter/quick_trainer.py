@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from rootpainter_rootfm.learn import fine_tune
+from rootpainter_rootfm.learn import fine_tune_settings
 from rootpainter_rootfm.trainer.main import main
 
 if __name__ == "__main__":
-    fine_tune.FineTuneSettings = partial(fine_tune.FineTuneSettings, patch=96, epoch=16, tile=128)
+    fine_tune_settings.FineTuneSettings = partial(fine_tune_settings.FineTuneSettings, patch=96, epoch=16, tile=128, warmup=10)
     sys.exit(main())

@@ -24,7 +24,7 @@ SECONDS = 900
 LIVES = """
 import os, random, signal, sys
 import torch
-from rootpainter_rootfm.learn import corrections, fine_tune
+from rootpainter_rootfm.learn import corrections, fine_tune, fine_tune_settings
 from rootpainter_rootfm.model import library
 from rootpainter_rootfm.segment import engine, folder
 from rootpainter_rootfm.trainer import fine_tuning, heartbeat, instructions, server
@@ -36,9 +36,9 @@ for name in ("trunc_normal_", "kaiming_uniform_", "uniform_"):
 heartbeat.Heartbeat.claim.__defaults__ = (0.3,)
 instructions.STARTS = 10**6
 fine_tuning.PATIENCE = 10**6
-plain = fine_tune.FineTuneSettings
+plain = fine_tune_settings.FineTuneSettings
 tiny = {"patch": 32, "tile": 32, "tiles": 1, "batch": 1, "at_once": 1, "epoch": 1, "replay": 0}
-fine_tune.FineTuneSettings = lambda **given: plain(**{**tiny, **given})
+fine_tune_settings.FineTuneSettings = lambda **given: plain(**{**tiny, **given})
 fine_tune.Measured.score = property(lambda self: random.random())  # every second epoch saves a model
 for line in sys.stdin:
     child = os.fork()

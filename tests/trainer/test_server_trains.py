@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn import fine_tune
+from rootpainter_rootfm.learn import fine_tune, fine_tune_settings
 from rootpainter_rootfm.trainer import fine_tuning
 from tests.trainer.sync_world import tree
 
@@ -18,12 +18,12 @@ SECONDS = 600
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Epochs of one step on tiny patches, and little patience."""
-    plain = fine_tune.FineTuneSettings
+    plain = fine_tune_settings.FineTuneSettings
 
     def tiny(**given):
         return plain(**{"patch": 32, "tile": 64, "batch": 2, "at_once": 2, "epoch": 2, "rate": 1e-3, **given})
 
-    monkeypatch.setattr(fine_tune, "FineTuneSettings", tiny)
+    monkeypatch.setattr(fine_tune_settings, "FineTuneSettings", tiny)
     monkeypatch.setattr(fine_tuning, "PATIENCE", 3)
     monkeypatch.setattr(fine_tuning, "SECONDS_BETWEEN_LOOKS", 0.05)
 
