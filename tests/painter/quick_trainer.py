@@ -9,5 +9,7 @@ from rootpainter_rootfm.learn import fine_tune_settings
 from rootpainter_rootfm.trainer.main import main
 
 if __name__ == "__main__":
-    fine_tune_settings.FineTuneSettings = partial(fine_tune_settings.FineTuneSettings, patch=96, epoch=16, tile=128, warmup=10)
+    fine_tune_settings.FineTuneSettings = partial(
+        fine_tune_settings.FineTuneSettings, patch=96, epoch=16, tile=128, warmup=10
+    )
     sys.exit(main())
