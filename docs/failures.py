@@ -56,9 +56,7 @@ def worst_images(evaluation: Path) -> dict[str, tuple[str, float]]:
 
 def errors(truth: Truth, mask: np.ndarray) -> Image.Image:
     """Found, wrongly marked and missed roots, each in its colour, without the photograph."""
-    panels = sheets.picture(Truth(np.zeros_like(truth.image), truth.root, truth.known), mask)
-    width = (panels.width + 6) // 3 - 6
-    return panels.crop((panels.width - width, 0, panels.width, panels.height))
+    return sheets.compared(Truth(np.zeros_like(truth.image), truth.root, truth.known), mask)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ CELL = 64
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
 OTHERS = 8
-"""Images without an annotation that `Corrections.photograph` chooses from, so that few have to be read."""
+"""Images of the project, annotated or not, that `Corrections.photograph` chooses from besides the corrected ones; few,
+so that they stay in memory."""
 
 
 def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:

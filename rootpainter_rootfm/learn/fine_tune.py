@@ -135,8 +135,8 @@ class FineTuner:
             losses.append(float(dice_bce(torch.from_numpy(logits)[None, None], *targets)))
             counts += Confusion.of(logits >= 0, root, known)
             yield
-            beside = distance_transform_edt(~known) > BESIDE
-            grown += int(np.count_nonzero((logits >= 0) & self._soil_before(correction, truth, window) & beside))
+            away = distance_transform_edt(~known) > BESIDE
+            grown += int(np.count_nonzero((logits >= 0) & self._soil_before(correction, truth, window) & away))
         loss = float(np.mean(losses)) if losses else 0.0
         return Measured(counts, loss, time.monotonic() - started, grown)
 

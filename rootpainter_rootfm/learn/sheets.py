@@ -30,6 +30,17 @@ def picture(truth: Truth, mask: np.ndarray) -> Image.Image:
         truth: the image and what is known of it.
         mask: H×W bool.
     """
+    panels = _panels(truth, mask)
+    gap = np.full((len(panels[0]), _GAP, 3), 255, np.uint8)
+    return Image.fromarray(np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1))
+
+
+def compared(truth: Truth, mask: np.ndarray) -> Image.Image:
+    """The last panel of `picture` alone."""
+    return Image.fromarray(_panels(truth, mask)[2])
+
+
+def _panels(truth: Truth, mask: np.ndarray) -> list[np.ndarray]:
     height, width = mask.shape
     factor = min(1.0, PANEL[0] / height, PANEL[1] / width)
     size = max(1, round(height * factor)), max(1, round(width * factor))
@@ -38,15 +49,13 @@ def picture(truth: Truth, mask: np.ndarray) -> Image.Image:
     known = np.ones_like(mask) if truth.known is None else truth.known
     root = np.where(_share(known, size) > 0, root, 110)
     grey = photograph.mean(2, keepdims=True) * 0.45 + 20
-    compared = np.broadcast_to(grey, photograph.shape).copy()
+    against = np.broadcast_to(grey, photograph.shape).copy()
     shares = [_share(part & known, size) for part in (mask & truth.root, mask & ~truth.root, ~mask & truth.root)]
     # A cell holds many pixels: it takes the colour of what most of its root pixels are.
     most = np.argmax(shares, axis=0)
     for k, colour in enumerate((HIT, FALSE, MISSED)):
-        compared[(most == k) & (shares[k] > 0)] = colour
-    panels = [photograph, np.repeat(root[..., None], 3, 2), compared]
-    gap = np.full((size[0], _GAP, 3), 255)
-    return Image.fromarray(np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1).astype(np.uint8))
+        against[(most == k) & (shares[k] > 0)] = colour
+    return [panel.astype(np.uint8) for panel in (photograph, np.repeat(root[..., None], 3, 2), against)]
 
 
 def sheet(title: str, rows: Sequence[Row], folder: Path) -> Image.Image:
