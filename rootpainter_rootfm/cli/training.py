@@ -22,6 +22,15 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tile-sizes", type=int, nargs="+", metavar="PIXELS", help="sides of patches (224 320 448)")
     parser.add_argument("--drawn", type=float, help="share of patches with drawn roots (0.35)")
     parser.add_argument("--rate", type=float, help="learning rate on the plateau (0.001)")
+    parser.add_argument("--warmup", type=int, help="steps over which the rate rises to the plateau (300)")
+    parser.add_argument(
+        "--scale", type=float, nargs=2, metavar=("MIN", "MAX"), help="smallest and largest zoom of an image (0.4 2.5)"
+    )
+    parser.add_argument(
+        "--frozen-statistics",
+        action=argparse.BooleanOptionalAction,
+        help="keep the statistics of the normalisations as they are (no; yes when --start is given)",
+    )
     parser.add_argument("--seed", type=int, help="seed of everything random (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.add_argument("--workers", type=int, default=1, help="processes that cut patches (1)")
@@ -32,8 +41,7 @@ def plan_of(options: argparse.Namespace, base: TrainPlan) -> TrainPlan:
     from dataclasses import replace
 
     given = {name: getattr(options, name, None) for name in vars(base)}
-    if given["tile_sizes"]:
-        given["tile_sizes"] = tuple(given["tile_sizes"])
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
 
