@@ -30,7 +30,7 @@ from correcting_user import Project, Truth, images_of, strokes_on
 from rootpainter_rootfm.files import write_text
 from rootpainter_rootfm.learn.metrics import Confusion, pooled
 
-STAGES = ((0, 0.0), (1, 0.5), (2, 1.0), (5, 2.0), (10, 3.0))
+STAGES = ((0, 0.0), (1, 0.5), (2, 1.0), (5, 1.4), (10, 1.8))
 """Corrected images, and the CPU time spent by then in parts of ``--minutes``."""
 
 Predict = Callable[[np.ndarray], np.ndarray]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c
+
+if TYPE_CHECKING:
+    from ..learn.loop import Start
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -36,14 +40,21 @@ def run(options: argparse.Namespace) -> int:
     from ..learn.loop import Rhythm, train
     from ..learn.plan import TrainPlan
     from ..learn.protocol import CONTINUED
-    from ..model.library import load_model
     from ..segment.device import choose_device
 
     datasets = read_datasets(options.data, options.only, options.without)
-    start = load_model(options.start)[0].state_dict() if options.start else None
+    start = _start(options.start) if options.start else None
     plan = plan_of(options, CONTINUED if options.start else TrainPlan())
     device = choose_device(options.device)
     with progress_bar("step") as progress, stopped_by_ctrl_c() as cancel:
         rhythm = Rhythm(workers=options.workers)
         train(datasets, plan, options.folder, device, rhythm, progress, cancel, start)
     return 0
+
+
+def _start(name: str) -> Start:
+    from ..learn.loop import Start
+    from ..model.library import load_model
+
+    network, card = load_model(name)
+    return Start(network.state_dict(), card)

@@ -94,7 +94,7 @@ def bundle(
         file=file.name,
         sha256=sha256(file),
         licence=words.licence,
-        training_data=tuple((dataset.name, licence(data, dataset.name)) for dataset in datasets),
+        training_data=_learnt_from(record, [(dataset.name, licence(data, dataset.name)) for dataset in datasets]),
         threshold=threshold,
         weaknesses=words.weaknesses,
         notes="\n".join(_notes(record, plan, run, threshold, counts, protocol)),
@@ -102,6 +102,12 @@ def bundle(
     )
     write_text(file.with_suffix(".json"), card.to_json())
     return card
+
+
+def _learnt_from(record: Mapping[str, Any], datasets: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The datasets with their licences, and before them those of the model that the training began with."""
+    before = [(one["name"], one["licence"]) for one in record.get("model", {}).get("training_data", [])]
+    return tuple((dict(before) | dict(datasets)).items())
 
 
 def licence(data: Path, dataset: str) -> str:
@@ -147,6 +153,8 @@ def _notes(
     for start in record["starts"]:
         made = f"version {start['version']}, commit {start['commit']}, {start['hardware']}"
         lines.append(f"- from step {start['step']}: `{start['command']}` ({made})")
+    if model := record.get("model"):
+        lines += ["", f"Begun with {model['name']} (sha256 {model['sha256']}):", "", model["notes"]]
     if protocol is not None:
         measured = json.loads((protocol / f"{REPORT}.json").read_text(encoding="utf-8"))
         lines += ["", "Leave one dataset out, pooled Dice; each row by models that never saw that dataset before:", ""]

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ..errors import DataError
 from ..files import replacing, write_text
+from ..model.card import ModelCard
 from ..model.network import MobileSAM, normalise
 from ..progress import CancelToken, Progress, silent
 from . import distributed, record
@@ -41,6 +42,19 @@ class Rhythm:
     workers: int = 1
 
 
+@dataclass(frozen=True)
+class Start:
+    """The model that a training begins with.
+
+    Attributes:
+        weights: its state dict.
+        card: where it comes from, for the card of the model that will be made; None when that is nobody's concern.
+    """
+
+    weights: Mapping[str, Tensor]
+    card: ModelCard | None = None
+
+
 def train(
     datasets: Sequence[Dataset],
     plan: TrainPlan,
@@ -49,13 +63,13 @@ def train(
     rhythm: Rhythm = Rhythm(),
     progress: Progress = silent,
     cancel: CancelToken | None = None,
-    start: Mapping[str, Tensor] | None = None,
+    start: Start | None = None,
 ) -> TrainState:
     """Trains a network, or goes on with the training that `folder` holds.
 
     The folder receives `last.pt` (to go on from), `best.pt` (the averaged weights that did best on the validation
-    patches), `log.csv`, `curves.png`, `samples.png`, `plan.json` and `record.json` (the names of the datasets, and
-    with which command, version and machine the training was begun and gone on with).
+    patches), `log.csv`, `curves.png`, `samples.png`, `plan.json` and `record.json` (the names of the datasets, the card
+    of the model begun with, and with which command, version and machine the training was begun and gone on with).
 
     Args:
         datasets: learnt from are their train items, validated on their val items.
@@ -65,8 +79,8 @@ def train(
         rhythm: how often to save and to validate.
         progress: told of every step.
         cancel: checked between steps; a checkpoint is written before the loop ends.
-        start: state dict of the network to begin with, itself a candidate for `best.pt`; None is random weights.
-            A training that is gone on with has its own weights.
+        start: the model to begin with, itself a candidate for `best.pt`; None is random weights. A training that is
+            gone on with has its own weights.
 
     Raises:
         DataError: no images to train on, or the folder holds a training of other data or under another plan.
@@ -77,7 +91,7 @@ def train(
     _check(datasets, plan, folder)
     state = _begin(plan, folder, device, start)
     if group.leads:
-        _record(datasets, plan, folder, device, state.step)
+        _record(datasets, plan, folder, start, {"step": state.step, **record.describe(device)})
     batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
     validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
     log = TrainLog(folder)
@@ -122,14 +136,19 @@ def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path) -> None:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What `record.json` of a training says: `datasets` (names) and `starts`; empty where there is none."""
+    """What `record.json` of a training says: `datasets` (names), `starts`, and `model` (the card of the model that it
+    began with) if there was one; empty where there is no record."""
     path = folder / RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _record(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, device: str | torch.device, step: int) -> None:
-    starts = read_record(folder).get("starts", [])
-    kept = {"datasets": _names(datasets), "starts": [*starts, {"step": step, **record.describe(device)}]}
+def _record(
+    datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, start: Start | None, now: dict[str, Any]
+) -> None:
+    before = read_record(folder)
+    kept = before | {"datasets": _names(datasets), "starts": [*before.get("starts", []), now]}
+    if start is not None and start.card is not None:
+        kept.setdefault("model", json.loads(start.card.to_json()))
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / PLAN, plan.to_json())
     write_text(folder / RECORD, json.dumps(kept, indent=1))
@@ -143,11 +162,11 @@ def _but_for_schedule(plan: TrainPlan) -> tuple[object, ...]:
     return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown", "rate"))
 
 
-def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Mapping[str, Tensor] | None) -> TrainState:
+def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Start | None) -> TrainState:
     torch.manual_seed(plan.seed)
     network = MobileSAM().to(device, memory_format=torch.channels_last).train(not plan.frozen_statistics)
     if start is not None:
-        network.load_state_dict(start)
+        network.load_state_dict(start.weights)
     average = WeightAverage(network, plan.average)
     state = TrainState(network, average, make_optimizer(network, plan.rate, plan.decay))
     saved = last_state(folder)

@@ -27,7 +27,7 @@ from .curves import BEST as BEST_NOTE
 from .data import Dataset
 from .evaluate import Method, Row, Summary, evaluate, file_name, probabilities
 from .few_shot import few_patches
-from .loop import Rhythm, train
+from .loop import Rhythm, Start, train
 from .plan import TrainPlan
 from .report import save_sheet
 from .state import chosen_weights
@@ -180,7 +180,7 @@ class _Fold:
             if TrainPlan.from_json(json.dumps(result["plan"])) == plan:
                 return result
         tell, setup = self._named(name), self.setup
-        train(datasets, plan, folder, setup.device, setup.rhythm, tell, self.cancel, start)
+        train(datasets, plan, folder, setup.device, setup.rhythm, tell, self.cancel, start and Start(start))
         weights = chosen_weights(folder)
         mark = fingerprint(weights)
         validation = [dataset.split("val") for dataset in datasets]

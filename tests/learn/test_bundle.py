@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -65,6 +66,18 @@ def test_a_training_becomes_a_model_with_a_card_that_says_where_it_comes_from(tr
     assert seen[:2] == ["sand: sand1.png", "clay: clay1.png"] and not any("peat" in text for text in seen)
 
 
+def test_the_card_names_what_the_model_begun_with_has_learnt_from_too(training, data, tmp_path):
+    before = bundle(training, data, tmp_path / "before", WORDS, settings=CPU)
+    run = tmp_path / "run"
+    shutil.copytree(training, run)
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    record |= {"datasets": ["peat", "sand"], "model": json.loads(before.to_json())}
+    (run / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    card = bundle(run, data, tmp_path / "after", WORDS, settings=CPU)
+    assert [name for name, _ in card.training_data] == ["sand", "clay", "peat"]
+    assert before.sha256 in card.notes and before.notes in card.notes
+
+
 def test_the_file_holds_the_weights_that_the_threshold_was_measured_with(training, data, tmp_path, fresh_network):
     bundle(training, data, tmp_path, WORDS, settings=CPU)
     shipped = checkpoint.read_state(tmp_path / "tiny.safetensors")
@@ -123,5 +136,7 @@ def test_the_command_trains_and_continues_from_a_model(training, data, tmp_path,
     words += ["--steps", "1", "--tile-sizes", "32", "--batch", "1", "--device", "cpu", "--workers", "1"]
     assert main(words) == 0
     plan = TrainPlan.from_json((tmp_path / "run" / "plan.json").read_text(encoding="utf-8"))
+    begun_with = json.loads((tmp_path / "run" / "record.json").read_text(encoding="utf-8"))["model"]
+    assert begun_with["sha256"] == sha256(tmp_path / "start.pth")
     assert plan.rate == 1e-4 and plan.drawn == 0 and plan.frozen_statistics and plan.steps == 1
     assert (tmp_path / "run" / "best.pt").is_file()

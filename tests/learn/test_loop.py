@@ -8,7 +8,7 @@ import torch
 
 from rootpainter_rootfm.errors import Cancelled, DataError
 from rootpainter_rootfm.learn import loop, state, validation
-from rootpainter_rootfm.learn.loop import Rhythm, train
+from rootpainter_rootfm.learn.loop import Rhythm, Start, train
 from rootpainter_rootfm.learn.plan import TrainPlan
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import datasets
@@ -154,7 +154,7 @@ def test_given_weights_are_where_a_training_begins_and_a_candidate_for_the_best(
         lambda self, network: replace(real(self, network), dice=dict.fromkeys(["sand", "clay"], next(looks))),
     )
     plan = replace(PLAN, steps=2, frozen_statistics=True, rate=1e-2)
-    trained = train(sets, plan, tmp_path, rhythm=Rhythm(100, 1, 0), start=start)
+    trained = train(sets, plan, tmp_path, rhythm=Rhythm(100, 1, 0), start=Start(start))
     assert_same(state.chosen_weights(tmp_path), start)
     moved = [name for name in start if not torch.equal(start[name], weights(trained)[name])]
     assert moved and not any("running" in name or "num_batches" in name for name in moved)

@@ -109,7 +109,7 @@ def test_the_other_stages_continue_from_the_fold_on_train_rows_and_choose_on_val
     folder, _, after, _, _ = done
     weights = chosen_weights(folder / "sand" / ZERO_SHOT)
     for place, data, start in after.trainings:
-        assert all(torch.equal(start[name], weights[name]) for name in weights)
+        assert all(torch.equal(start.weights[name], weights[name]) for name in weights)
         assert [one.name for one in data] == ["sand"]
         assert items(one.split("val") for one in data) == {"sand1.png"}
         chosen, measured = [data for path, data in after.measurements if path.parent == place]
