@@ -56,9 +56,9 @@ def strokes_on(mask: np.ndarray, root: np.ndarray, rng: Generator) -> tuple[np.n
 
 
 class Project:
-    """A RootPainter project with its dataset, and the user who goes through its images."""
+    """A RootPainter project with its dataset, and the user who goes through its images but for the `others`."""
 
-    def __init__(self, root: Path, truths: Sequence[Truth]) -> None:
+    def __init__(self, root: Path, truths: Sequence[Truth], others: Sequence[Truth] = ()) -> None:
         self.root = root
         self.sync = SyncFolder(root)
         self.sync.prepare()
@@ -71,6 +71,8 @@ class Project:
         self._opened = 0
         self.corrected = 0
         for number, truth in enumerate(self._truths):
+            Image.fromarray(truth.image).save(self.images / f"{number:03}.png")
+        for number, truth in enumerate(others, len(truths)):
             Image.fromarray(truth.image).save(self.images / f"{number:03}.png")
 
     @property

@@ -30,7 +30,7 @@ from correcting_user import Project, Truth, images_of, strokes_on
 from rootpainter_rootfm.files import write_text
 from rootpainter_rootfm.learn.metrics import Confusion, pooled
 
-STAGES = ((0, 0.0), (1, 0.5), (2, 1.0), (5, 1.4), (10, 1.8))
+STAGES = ((0, 0.0), (1, 0.5), (2, 1.0), (5, 1.2), (10, 1.4))
 """Corrected images, and the CPU time spent by then in parts of ``--minutes``."""
 
 Predict = Callable[[np.ndarray], np.ndarray]
@@ -79,7 +79,8 @@ def course(dataset: str, learner: str, truths: dict[str, list[Truth]], options: 
     rng = np.random.default_rng(options.seed)
     tests = truths["test"][: options.test_images]
     with tempfile.TemporaryDirectory() as folder:
-        project = Project(Path(folder), truths["train"][: STAGES[-1][0]])
+        most = STAGES[-1][0]
+        project = Project(Path(folder), truths["train"][:most], truths["train"][most:])
         training = LEARNERS[learner](project, options.model.format(dataset=dataset))
         spent = 0.0
         for corrected, share in STAGES:

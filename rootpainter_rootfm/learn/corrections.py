@@ -19,7 +19,7 @@ CELL = 64
 """Side in pixels of the squares by which one annotated image is divided between training and validation."""
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
-OTHERS = 8
+OTHERS = 24
 """Images of the project, annotated or not, that `Corrections.photograph` chooses from besides the corrected ones; few,
 so that they stay in memory."""
 

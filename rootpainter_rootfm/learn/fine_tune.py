@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from scipy.special import logit
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import ImageError, RootFMError
 from ..model.folding import fold_batchnorm
@@ -26,23 +26,21 @@ from .cache import ArrayCache
 from .corrections import UNUSABLE, Correction, Corrections
 from .data import Truth
 from .fine_tune_settings import FineTuneSettings
-from .losses import dice_bce
+from .losses import SURE, corrected_dice_bce, dice_bce
 from .metrics import Confusion
 from .patches import Patch
 from .state import WeightAverage, make_optimizer
 
 logger = logging.getLogger(__name__)
 
-CONFIDENT = 0.1
-"""The starting model is believed where its probability is this near to 0 or 1."""
 BESIDE = 5
-"""Pixels beside a stroke that belong to what was corrected."""
+"""Pixels beside a stroke that belong to what was corrected: a stroke is narrower than the root under it."""
 SMOOTHING = 0.01
 """Of the annotated pixels; added to both sides of the Dice that decides which model is better."""
 UNSAID = 0.5
-"""What a pixel counts in it that grew into root away from all strokes."""
-SOIL_BYTES = 64 << 20
-"""Memory for where the starting model sees soil on the tiles that are validated on."""
+"""What a pixel counts in it that changed away from all strokes: some of the roots that were missed are not painted."""
+BEFORE_BYTES = 64 << 20
+"""Memory for what the starting model says of the tiles that are validated on."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of an image."""
@@ -56,25 +54,27 @@ class Measured:
         counts: of annotated pixels.
         loss: its mean.
         seconds: taken.
-        grown: pixels that are root now and of whose soil the starting model was sure; only a validation counts them.
+        kept, changed: pixels away from all strokes that are root as in the starting model's mask, and those of which
+            that model was sure and that are not as in its mask; only a validation counts them.
     """
 
     counts: Confusion
     loss: float
     seconds: float
-    grown: int = 0
+    kept: int = 0
+    changed: int = 0
 
     @property
     def score(self) -> float:
-        """Dice over the annotated pixels, with half of `grown` as wrong ones: it decides which model is better.
+        """Dice of the corrected images as far as it can be told: it decides which model is better.
 
-        People paint the roots that are missed and hardly ever soil: by their strokes alone a mask that covers the soil
-        would be the best. Not all that grew is wrong, for roots that were missed are not all painted.
-        Smoothed, so that it tells better from worse where no root is known.
+        A person who corrects an image paints what is clearly wrong and leaves what is right: a pixel without a stroke
+        was probably right in the mask that was shown. By the strokes alone a mask that covers the soil would be the
+        best, for hardly anybody paints soil. Smoothed, so that it tells better from worse where no root is known.
         """
         counts, smooth = self.counts, SMOOTHING * self.counts.defined
-        wrong = counts.fp + counts.fn + UNSAID * self.grown
-        return (2 * counts.tp + smooth) / max(1.0, 2 * counts.tp + wrong + smooth)
+        right = 2 * (counts.tp + self.kept) + smooth
+        return right / max(1.0, right + counts.fp + counts.fn + UNSAID * self.changed)
 
 
 Steps = Generator[None, None, Measured]
@@ -102,7 +102,7 @@ class FineTuner:
         self._scale = (settings.scale[0] * settings.zoom, settings.scale[1] * settings.zoom)
         self._at_once = settings.at_once
         self._steps = 0
-        self._soil = ArrayCache(SOIL_BYTES)
+        self._before = ArrayCache(BEFORE_BYTES)
 
     def epoch(self, corrections: Corrections) -> Steps:
         """Learns from `settings.epoch` patches around the training annotations.
@@ -122,7 +122,8 @@ class FineTuner:
 
     def validate(self, network: nn.Module, corrections: Corrections) -> Steps:
         """Measures `network` on the validation annotations, in evaluation mode."""
-        started, counts, losses, grown = time.monotonic(), Confusion(), [], 0
+        started, counts, losses = time.monotonic(), Confusion(), []
+        kept = changed = 0
         for correction, window in self._tiles(corrections):
             try:
                 truth = corrections.truth(correction)
@@ -136,13 +137,15 @@ class FineTuner:
             counts += Confusion.of(logits >= 0, root, known)
             yield
             away = distance_transform_edt(~known) > BESIDE
-            grown += int(np.count_nonzero((logits >= 0) & self._soil_before(correction, truth, window) & away))
+            now, (before, sure) = logits >= 0, self._mask_before(correction, truth, window)
+            kept += int(np.count_nonzero(now & before & away))
+            changed += int(np.count_nonzero((now ^ before) & sure & away))
         loss = float(np.mean(losses)) if losses else 0.0
-        return Measured(counts, loss, time.monotonic() - started, grown)
+        return Measured(counts, loss, time.monotonic() - started, kept, changed)
 
     def _draw(self, corrections: Corrections) -> Patch | None:
         while corrections.training:
-            elsewhere = self.settings.replay and self._rng.random() < self.settings.elsewhere
+            elsewhere = self._rng.random() < self.settings.elsewhere
             patch = self._anywhere(corrections) if elsewhere else self._on_strokes(corrections)
             if patch is not None:
                 changed = self._rng.random() < self.settings.light
@@ -172,26 +175,15 @@ class FineTuner:
         images, root, known = (x.to(self.device) for x in (batch.images, batch.root, batch.known))
         pixels = normalise(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            logits = self.network(pixels).float()
-        loss = dice_bce(logits, root, known)
-        if self.settings.replay:
-            loss = loss + self.settings.replay * self._forgotten(pixels, logits, known)
+            logits = self.network(pixels)
+        with torch.no_grad():
+            before = self.start(pixels).float().sigmoid()
+        beside = F.max_pool2d(known.float(), 2 * BESIDE + 1, 1, BESIDE) > 0
+        loss = corrected_dice_bce(logits, root, known, before, beside, self.settings.painted)
         if torch.isfinite(loss):
             (loss * share).backward()
         mask = (logits.detach() >= 0).cpu().numpy()
         return float(loss.detach()) * share, Confusion.of(mask, batch.root.numpy() >= 0.5, batch.known.numpy())
-
-    def _forgotten(self, pixels: Tensor, logits: Tensor, known: Tensor) -> Tensor:
-        """How far the network left the starting model where that was sure and nobody corrected it.
-
-        A stroke is narrower than what it corrects: what lies close to one is neither taken as right nor as wrong. Dice
-        counts here too: people paint the roots that are missed, hardly ever soil, and to mark all would please them.
-        """
-        with torch.no_grad():
-            before = self.start(pixels).float().sigmoid()
-        corrected = F.max_pool2d(known.float(), 2 * BESIDE + 1, 1, BESIDE) > 0
-        sure = ((before < CONFIDENT) | (before > 1 - CONFIDENT)) & ~corrected
-        return dice_bce(logits, before, sure)
 
     def _step(self, drawn: list[Patch]) -> Generator[None, None, tuple[Confusion, float]]:
         """One step of the optimiser, in as many parts as the memory asks for."""
@@ -243,10 +235,11 @@ class FineTuner:
             tiles = [tiles[i] for i in chosen]
         return tiles
 
-    def _soil_before(self, correction: Correction, truth: Truth, window: Window) -> np.ndarray:
-        """H×W bool of a window: where the starting model is sure that there is no root."""
+    def _mask_before(self, correction: Correction, truth: Truth, window: Window) -> np.ndarray:
+        """2×H×W bool of a window: the starting model's mask, and where it was sure of it."""
         key = (correction.image, *((part.start, part.stop) for part in window))
-        return self._soil.get(key, lambda: self._logits(self.start, truth.image[window]) < logit(CONFIDENT))
+        image = truth.image[window]
+        return self._before.get(key, lambda: _mask_and_sure(self._logits(self.start, image)))
 
     @torch.inference_mode()
     def _logits(self, network: nn.Module, image: np.ndarray) -> np.ndarray:
@@ -258,6 +251,10 @@ class FineTuner:
         pixels = normalise(torch.from_numpy(np.pad(shown, margins, mode="symmetric"))[None].to(self.device))
         logits = network(pixels)[:, :, :height, :width].float().cpu()
         return F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def _mask_and_sure(logits: np.ndarray) -> np.ndarray:
+    return np.stack([logits >= 0, np.abs(logits) > logit(1 - SURE)])
 
 
 def _windows(known: np.ndarray, tile: int) -> list[Window]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rootpainter_rootfm.learn.losses import dice_bce
+from rootpainter_rootfm.learn.losses import corrected_dice_bce, dice_bce
 
 
 def made(seed=0, batch=3, side=16):
@@ -85,3 +85,46 @@ def test_half_precision_logits_are_judged_in_single_precision():
     logits, root, known = made()
     loss = dice_bce(logits.detach().bfloat16(), root, known)
     assert loss.dtype == torch.float32 and torch.isfinite(loss)
+
+
+def corrections(side=64):
+    """A picture that the model took for soil everywhere, and a red stroke on it."""
+    known = torch.zeros(1, 1, side, side, dtype=torch.bool)
+    known[:, :, 30:34, 10:50] = True
+    return known.float(), known, torch.full((1, 1, side, side), 0.01), torch.zeros_like(known)
+
+
+def test_red_strokes_alone_do_not_outweigh_what_was_sure_to_be_soil():
+    root, known, before, free = corrections()
+    soil = before.logit()
+    everything = torch.full_like(soil, 5.0)
+    nothing, strokes, flood = (
+        corrected_dice_bce(logits, root, known, before, free, 8.0).item()
+        for logits in (soil, torch.where(known, everything, soil), everything)
+    )
+    assert strokes < nothing < flood
+
+
+def test_what_the_model_was_sure_of_is_held_and_nothing_else():
+    root, known, before, free = corrections()
+    before[..., :8] = 0.4
+    free[..., 56:] = True
+    logits = torch.zeros_like(before).requires_grad_()
+    corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
+    moved = logits.grad != 0
+    held = (before < 0.25) & ~free
+    assert (moved == (held | known)).all()
+    assert (logits.grad[known] < 0).all() and (logits.grad[held & ~known] > 0).all()
+
+
+def test_a_model_without_corrections_rests_where_it_was():
+    _, _, before, free = corrections()
+    before[:, :, 20:30] = 0.9
+    nothing = torch.zeros_like(free)
+    logits = before.logit().requires_grad_()
+    loss = corrected_dice_bce(logits, nothing.float(), nothing, before, free, 8.0)
+    loss.backward()
+    away = (logits.detach() + 3 * torch.randn_like(before)).requires_grad_()
+    worse = corrected_dice_bce(away, nothing.float(), nothing, before, free, 8.0)
+    assert loss < worse
+    assert corrected_dice_bce(away, nothing.float(), nothing, before, ~nothing, 8.0) == 0
