@@ -221,13 +221,13 @@ class FineTuning:
         return True
 
     def _note(self, current: Measured, best: Measured, learnt: Measured) -> None:
-        self._state["best_dice"] = best.counts.dice
+        self._state["best_dice"] = best.score
         self._state["history"].append(
             {
                 "time": time.time(),
                 "epoch": self._state["epoch"],
-                "dice": current.counts.dice,
-                "best": best.counts.dice,
+                "dice": current.score,
+                "best": best.score,
                 "loss": learnt.loss,
             }
         )
