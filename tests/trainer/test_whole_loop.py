@@ -26,13 +26,13 @@ NAMES = ["first.png", "second.png", "third.png"]
 
 
 def photograph(path, seed):
-    """Bright roots on dark, mottled soil."""
+    """Roots darker than their mottled soil, most of which the bundled model misses."""
     rng = np.random.default_rng(seed)
-    soil = Image.fromarray(rng.integers(30, 80, (SIZE // 4, SIZE // 4, 3), np.uint8)).resize((SIZE, SIZE))
+    soil = Image.fromarray(rng.integers(60, 110, (SIZE // 4, SIZE // 4, 3), np.uint8)).resize((SIZE, SIZE))
     draw = ImageDraw.Draw(soil)
     for _ in range(4):
         ends = [tuple(rng.integers(0, SIZE, 2).tolist()) for _ in range(3)]
-        draw.line(ends, fill=(210, 200, 170), width=int(rng.integers(4, 9)), joint="curve")
+        draw.line(ends, fill=(30, 25, 20), width=int(rng.integers(4, 9)), joint="curve")
     soil.save(path)
 
 
@@ -123,9 +123,9 @@ def dragged(point, on_screen):
 
 
 def errors_of(mask, photo):
-    """Where bright pixels are missed, and where dark ones are taken for root: what a user would correct."""
-    bright = photo.mean(-1) > 140
-    missed, false = bright & ~mask, ~bright & mask
+    """Where dark pixels are missed, and where bright ones are taken for root: what a user would correct."""
+    dark = photo.mean(-1) < 45
+    missed, false = dark & ~mask, ~dark & mask
     return missed, false
 
 
