@@ -29,6 +29,7 @@ from .fine_tune_settings import FineTuneSettings
 from .losses import SURE, corrected_dice_bce, dice_bce
 from .metrics import Confusion
 from .patches import Patch
+from .precision import autocast
 from .state import WeightAverage, make_optimizer
 
 logger = logging.getLogger(__name__)
@@ -174,7 +175,7 @@ class FineTuner:
     def _learn(self, batch: Batch, share: float) -> tuple[float, Confusion]:
         images, root, known = (x.to(self.device) for x in (batch.images, batch.root, batch.known))
         pixels = normalise(images)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with autocast(self.device):
             logits = self.network(pixels)
         with torch.no_grad():
             before = self.start(pixels).float().sigmoid()

@@ -25,6 +25,7 @@ from .curves import TrainLog
 from .data import Dataset
 from .losses import dice_bce
 from .plan import TrainPlan
+from .precision import autocast
 from .state import BEST, LAST, TrainState, WeightAverage, last_state, make_optimizer
 from .validation import ValidationPatches
 
@@ -202,7 +203,7 @@ def _step(model: nn.Module, state: TrainState, plan: TrainPlan, batch: Batch) ->
     images, root, known = (tensor.to(device, non_blocking=True) for tensor in (batch.images, batch.root, batch.known))
     # Each forward pass moves the statistics of the normalisations, one that ends in NaN just as well.
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with autocast(device):
         logits: Tensor = model(normalise(images))
     loss = dice_bce(logits, root, known)
     state.step += 1
