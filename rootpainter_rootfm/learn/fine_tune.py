@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,9 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
 from scipy.special import logit
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import ImageError, RootFMError
 from ..model.folding import fold_batchnorm
@@ -35,7 +35,7 @@ from .state import WeightAverage, make_optimizer
 logger = logging.getLogger(__name__)
 
 BESIDE = 5
-"""Pixels beside a stroke that belong to what was corrected: a stroke is narrower than the root under it."""
+"""Pixels around a stroke that belong to what was corrected: a stroke is narrower than the root under it."""
 SMOOTHING = 0.01
 """Of the annotated pixels; added to both sides of the Dice that decides which model is better."""
 UNSAID = 0.5
@@ -88,7 +88,6 @@ class FineTuner:
     Attributes:
         start: What it began as.
         network: What learns.
-        average: The moving average of its weights, which is what gets validated and saved.
     """
 
     def __init__(self, network: MobileSAM, device: torch.device, settings: FineTuneSettings) -> None:
@@ -96,7 +95,8 @@ class FineTuner:
         self.device = device
         # Evaluation mode freezes the statistics of the normalisation layers: small batches would spoil them.
         self.network = network.to(device, memory_format=torch.channels_last).eval().requires_grad_(True)
-        self.average = WeightAverage(self.network, settings.average)
+        self._average = WeightAverage(self.network, settings.average)
+        self._first = [weights.detach().clone() for weights in self.network.parameters()]
         self.start = fold_batchnorm(self.network).to(memory_format=torch.channels_last)
         self._optimizer = make_optimizer(self.network, settings.rate, settings.decay)
         self._rng = np.random.default_rng(settings.seed)
@@ -121,11 +121,31 @@ class FineTuner:
             losses.append(loss)
         return Measured(counts, float(np.mean(losses)) if losses else 0.0, time.monotonic() - started)
 
+    @torch.no_grad()
+    def learnt(self, corrections: Corrections) -> MobileSAM:
+        """What is to be validated and saved: a copy of the moving average, part of the way back to the start.
+
+        With n images to learn from it goes n / (n + 1) of the way: half of it for one image, whose corrections say
+        little of others. Weights between two such models do better on other images than most of either end.
+        """
+        network = deepcopy(self._average.network)
+        back = 1 / (len(corrections.training) + 1)
+        for weights, first in zip(network.parameters(), self._first, strict=True):
+            weights.lerp_(first, back)
+        return network
+
     def validate(self, network: nn.Module, corrections: Corrections) -> Steps:
         """Measures `network` on the validation annotations, in evaluation mode."""
+        return self._measure(network, corrections, corrections.validation)
+
+    def fit(self, network: nn.Module, corrections: Corrections) -> Steps:
+        """Measures `network` in the same way on the annotations that are learnt from."""
+        return self._measure(network, corrections, corrections.training)
+
+    def _measure(self, network: nn.Module, corrections: Corrections, items: Sequence[Correction]) -> Steps:
         started, counts, losses = time.monotonic(), Confusion(), []
         kept = changed = 0
-        for correction, window in self._tiles(corrections):
+        for correction, window in self._tiles(corrections, items):
             try:
                 truth = corrections.truth(correction)
             except UNUSABLE as error:
@@ -137,7 +157,7 @@ class FineTuner:
             losses.append(float(dice_bce(torch.from_numpy(logits)[None, None], *targets)))
             counts += Confusion.of(logits >= 0, root, known)
             yield
-            away = distance_transform_edt(~known) > BESIDE
+            away = ~_around(torch.from_numpy(known)[None]).numpy()[0]
             now, (before, sure) = logits >= 0, self._mask_before(correction, truth, window)
             kept += int(np.count_nonzero(now & before & away))
             changed += int(np.count_nonzero((now ^ before) & sure & away))
@@ -179,8 +199,7 @@ class FineTuner:
             logits = self.network(pixels)
         with torch.no_grad():
             before = self.start(pixels).float().sigmoid()
-        beside = F.max_pool2d(known.float(), 2 * BESIDE + 1, 1, BESIDE) > 0
-        loss = corrected_dice_bce(logits, root, known, before, beside, self.settings.painted)
+        loss = corrected_dice_bce(logits, root, known, before, _around(known), self.settings.painted)
         if torch.isfinite(loss):
             (loss * share).backward()
         mask = (logits.detach() >= 0).cpu().numpy()
@@ -207,7 +226,7 @@ class FineTuner:
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         if torch.isfinite(norm):
             self._optimizer.step()
-            self.average.update(self.network)
+            self._average.update(self.network)
         self._optimizer.zero_grad(set_to_none=True)
         return counts, loss
 
@@ -221,10 +240,10 @@ class FineTuner:
         self._at_once //= 2
         logger.warning("Memory ran out: from now on %d patches go through the network at once", self._at_once)
 
-    def _tiles(self, corrections: Corrections) -> list[tuple[Correction, Window]]:
+    def _tiles(self, corrections: Corrections, items: Sequence[Correction]) -> list[tuple[Correction, Window]]:
         tiles = []
         side = round(self.settings.tile / self.settings.zoom)
-        for correction in corrections.validation:
+        for correction in items:
             try:
                 known = corrections.truth(correction).known
             except UNUSABLE as error:
@@ -252,6 +271,11 @@ class FineTuner:
         pixels = normalise(torch.from_numpy(np.pad(shown, margins, mode="symmetric"))[None].to(self.device))
         logits = network(pixels)[:, :, :height, :width].float().cpu()
         return F.interpolate(logits, image.shape[:2], mode="bilinear", align_corners=False)[0, 0].numpy()
+
+
+def _around(known: Tensor) -> Tensor:
+    """…×H×W bool: the painted pixels and those at most `BESIDE` rows and columns from one."""
+    return F.max_pool2d(known.float(), 2 * BESIDE + 1, 1, BESIDE) > 0
 
 
 def _mask_and_sure(logits: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 ROOT_PIXELS = 20.0  # a patch with less root than this has no Dice of its own worth following
 SURE = 0.25  # a model is believed where its probability is this near to 0 or 1
+LEAST = 0.1  # of the weight of all that is held: what strokes of one class may weigh where the other has hardly any
 
 
 def dice_bce(logits: Tensor, root: Tensor, known: Tensor) -> Tensor:
@@ -35,19 +36,36 @@ def corrected_dice_bce(
 
     Args:
         logits: B×1×H×W.
-        root: B×1×H×W in [0, 1], believed where `known`.
+        root: B×1×H×W, 0 or 1, believed where `known`.
         known: B×1×H×W bool, True where somebody painted.
         before: B×1×H×W in [0, 1], the probability by the model as it was.
         free: B×1×H×W bool, where `before` is neither right nor wrong.
-        painted: weight of a painted pixel; one that the model was sure of has at most 1.
+        painted: weight of a painted pixel at most; one that the model was sure of has at most 1.
     """
     logits = logits.float()
     sure = ((before - 0.5).abs() > 0.5 - SURE) & ~free & ~known
-    paint = painted * known.float()
-    entropy = _entropy(logits, torch.where(known, root, before), paint + sure.float())
+    strokes, held = _strokes(root, known, painted, sure.sum()), sure.float()
+    entropy = _entropy(logits, torch.where(known, root, before), strokes + held)
     # Dice of probabilities is at its best when all of them are 0 or 1: it would make doubtful borders wider.
     mask = torch.where(known, root, (before >= 0.5).float())
-    return entropy + _dice(logits, mask, paint + sure * (2 * before - 1).abs()) * (known | sure).any()
+    return entropy + _dice(logits, mask, strokes + held * (2 * before - 1).abs()) * (known | sure).any()
+
+
+def _strokes(root: Tensor, known: Tensor, painted: float, held: Tensor) -> Tensor:
+    """The weights of the painted pixels: neither class outweighs the other, or `LEAST` of what is held.
+
+    What is held resists only when it has moved already. Where thick roots were painted and hardly any soil, the first
+    steps would make everything root before anything resists.
+    """
+    red, soil = (painted * (known & layer).float() for layer in (root >= 0.5, root < 0.5))
+    red_total, soil_total, least = red.sum(), soil.sum(), LEAST * held
+    return red * _at_most(soil_total.clamp(min=least), red_total) + soil * _at_most(
+        red_total.clamp(min=least), soil_total
+    )
+
+
+def _at_most(most: Tensor, total: Tensor) -> Tensor:
+    return (most / total.clamp(min=1)).clamp(max=1)
 
 
 def _entropy(logits: Tensor, root: Tensor, weight: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -24,6 +23,7 @@ from .requests import TrainingRequest
 if TYPE_CHECKING:
     from ..learn.corrections import Corrections
     from ..learn.fine_tune import FineTuner, Measured
+    from ..learn.judge import Judge
     from ..model.network import MobileSAM
 
 logger = logging.getLogger(__name__)
@@ -41,14 +41,11 @@ Stamp = tuple[str, int, int]
 
 
 @dataclass
-class _Best:
-    """The project's newest model, and how it does on the validation annotations of the moment."""
+class _Newest:
+    """The project's newest model file as it was last looked at; None when there is none."""
 
-    network: MobileSAM
     path: Path | None
     stamp: Stamp | None
-    measured: Measured | None = None
-    validation: tuple[object, ...] = ()
 
 
 class FineTuning:
@@ -108,7 +105,7 @@ class FineTuning:
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
         corrections = Corrections(request.images, request.train, request.val)
-        tuner, best = self._begin()
+        tuner, judge, latest = self._begin()
         yield from self._wait_for(corrections)
         self._show("running", "Training started")
         self._journal.tell("Training started", request.messages)
@@ -120,18 +117,19 @@ class FineTuning:
             if not corrections.training:
                 yield from self._wait_for(corrections)
                 continue
-            if self._replaced(best):
-                tuner, best = self._begin()
-            yield from self._validate(tuner, best, corrections, learnt)
+            if self._replaced(latest):
+                tuner, judge, latest = self._begin()
+            yield from self._validate(tuner, judge, latest, corrections, learnt)
             if before != (corrections.training, corrections.validation):
                 self._state["epochs_without_progress"] = 0
             self._tell_epoch()
         self._end("finished", f"Training finished as {PATIENCE} epochs without progress")
 
-    def _begin(self) -> tuple[FineTuner, _Best]:
+    def _begin(self) -> tuple[FineTuner, Judge, _Newest]:
         """Loads the project's newest model, or the foundation model that the project was begun with."""
         from ..learn.fine_tune import FineTuner
         from ..learn.fine_tune_settings import FineTuneSettings
+        from ..learn.judge import Judge
         from ..segment.device import choose_device
 
         latest = newest(self.request.models)
@@ -142,7 +140,7 @@ class FineTuning:
         if device.type != "cpu":
             settings = settings.on_gpu()
         tuner = FineTuner(self._load(latest), device, settings)
-        return tuner, _Best(tuner.start, latest, _stamp(latest))
+        return tuner, Judge(tuner, tuner.start), _Newest(latest, _stamp(latest))
 
     def _load(self, path: Path | None) -> MobileSAM:
         from ..model.library import load_model
@@ -174,10 +172,10 @@ class FineTuning:
                 self._tell_once(f"Training leaves out {name}. {cause}")
             self._suspected.add(cause)
 
-    def _replaced(self, best: _Best) -> bool:
+    def _replaced(self, known: _Newest) -> bool:
         """Whether somebody else put another model into the project, or took it away, since the last look."""
         latest = newest(self.request.models)
-        if _stamp(latest) == best.stamp:
+        if _stamp(latest) == known.stamp:
             return False
         if latest is None:
             self._tell_once("The project's models were removed. Training goes on with what it has learnt.")
@@ -187,35 +185,35 @@ class FineTuning:
         )
         return True
 
-    def _validate(self, tuner: FineTuner, best: _Best, corrections: Corrections, learnt: Measured) -> Iterator[None]:
+    def _validate(
+        self, tuner: FineTuner, judge: Judge, latest: _Newest, corrections: Corrections, learnt: Measured
+    ) -> Iterator[None]:
         """Measures the model against the newest saved one, and saves it if it is better."""
-        if best.measured is None or best.validation != corrections.validation:
-            best.measured = yield from tuner.validate(best.network, corrections)
-            best.validation = corrections.validation
-        current = yield from tuner.validate(tuner.average.network, corrections)
-        self._log("cur_val", current)
-        self._log("prev_val", best.measured)
+        verdict = yield from judge.compare(tuner.learnt(corrections), corrections)
+        self._log("cur_val", verdict.current.validated)
+        self._log("prev_val", verdict.best.validated)
         self._state["epoch"] += 1
-        better = current.score > best.measured.score
-        self._state["epochs_without_progress"] = 0 if better else self._state["epochs_without_progress"] + 1
-        if better and self._save(tuner, best):
-            best.measured = current
-        self._note(current, best.measured, learnt)
+        self._state["epochs_without_progress"] = 0 if verdict.better else self._state["epochs_without_progress"] + 1
+        best = verdict.best
+        if verdict.better and self._save(verdict.current.network, latest):
+            best = verdict.current
+            judge.accept(best)
+        self._note(verdict.current.validated, best.validated, learnt)
 
-    def _save(self, tuner: FineTuner, best: _Best) -> bool:
-        """Saves the averaged weights as the project's next model; on failure tells why, and training goes on."""
+    def _save(self, network: MobileSAM, latest: _Newest) -> bool:
+        """Saves a network as the project's next model; on failure tells why, and training goes on."""
         from ..model.checkpoint import write_pth
 
-        path = numbered(self.request.models, best.path)
+        path = numbered(self.request.models, latest.path)
         # Whatever lies in the folder of models may be taken for one: the file is made elsewhere in the project.
         made = self.request.logs / MODEL
         try:
-            write_pth(tuner.average.network.state_dict(), made)
+            write_pth(network.state_dict(), made)
             os.replace(made, path)
         except (OSError, RootFMError) as error:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
-        best.network, best.path, best.stamp = deepcopy(tuner.average.network), path, _stamp(path)
+        latest.path, latest.stamp = path, _stamp(path)
         self._state["saved"] = path.name
         self._journal.log(f"Saved {path}")
         return True

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import RootFMError
@@ -77,7 +77,7 @@ def test_what_was_painted_is_learnt_and_better_on_the_validation_annotations(pro
     before, _ = finish(tuner.validate(tuner.start, corrections))
     for _ in range(3):
         learnt, _ = finish(tuner.epoch(corrections))
-    after, _ = finish(tuner.validate(tuner.average.network, corrections))
+    after, _ = finish(tuner.validate(tuner.learnt(corrections), corrections))
     assert after.loss < before.loss
     assert after.score > before.score
     assert learnt.counts.defined > 0 and np.isfinite(learnt.loss)
@@ -108,27 +108,42 @@ def test_pixels_that_nobody_painted_have_no_influence(tuner):
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
+@pytest.mark.parametrize(("images", "share"), [(1, 1 / 2), (3, 3 / 4)])
+def test_few_images_move_a_model_part_of_the_way(project, tuner, images, share):
+    for number in range(1, images):
+        masks.write_annotation(*draw_image(project, f"more{number}", number), project / "train" / f"more{number}.png")
+    corrections = opened(project)
+    first = [weights.detach().clone() for weights in tuner.network.parameters()]
+    finish(tuner.epoch(corrections))
+    learnt = list(tuner.learnt(corrections).parameters())
+    average = list(tuner._average.network.parameters())
+    assert any(not torch.equal(a, b) for a, b in zip(first, learnt, strict=True))
+    for before, mine, whole in zip(first, learnt, average, strict=True):
+        assert torch.allclose(mine, before + share * (whole - before), atol=1e-6)
+
+
 def test_it_yields_after_every_few_patches_so_that_a_stop_is_soon_seen(project, tuner):
     corrections = opened(project)
     _, yields = finish(tuner.epoch(corrections))
     assert yields == TINY.epoch // TINY.at_once
     _, yields = finish(tuner.validate(tuner.start, corrections))
-    assert yields == len(tuner._tiles(corrections)) == 4
+    assert yields == len(tuner._tiles(corrections, corrections.validation)) == 4
 
 
 def test_validation_changes_nothing_and_counts_annotated_pixels_once(project, tuner):
     corrections = opened(project)
-    before = deepcopy(tuner.average.network.state_dict())
-    first, _ = finish(tuner.validate(tuner.average.network, corrections))
-    second, _ = finish(tuner.validate(tuner.average.network, corrections))
+    before = deepcopy(tuner.network.state_dict())
+    first, _ = finish(tuner.validate(tuner.network, corrections))
+    second, _ = finish(tuner.validate(tuner.network, corrections))
     assert first.counts == second.counts
     assert first.counts.defined == corrections.truth(corrections.validation[0]).known.sum()
-    assert all(torch.equal(value, before[name]) for name, value in tuner.average.network.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in tuner.network.state_dict().items())
 
 
 def test_the_number_of_tiles_is_bounded(project, fresh_network):
     few = FineTuner(deepcopy(fresh_network), CPU, FineTuneSettings(tile=32, tiles=3))
-    assert len(few._tiles(opened(project))) == 3
+    corrections = opened(project)
+    assert len(few._tiles(corrections, corrections.validation)) == 3
 
 
 @pytest.mark.parametrize("zoom", [0.5, 2.0])
@@ -148,9 +163,10 @@ def test_one_class_alone_can_be_learnt_from(project, fresh_network, only):
     nothing = np.zeros_like(root)
     masks.write_annotation(*((root, nothing) if only == "root" else (nothing, soil)), project / "train" / "a.png")
     tuner = FineTuner(deepcopy(fresh_network), CPU, FineTuneSettings(patch=64, tile=64, epoch=4))
-    learnt, _ = finish(tuner.epoch(opened(project)))
+    corrections = opened(project)
+    learnt, _ = finish(tuner.epoch(corrections))
     assert np.isfinite(learnt.loss) and learnt.counts.defined > 0
-    assert all(torch.isfinite(p).all() for p in tuner.average.network.parameters())
+    assert all(torch.isfinite(p).all() for p in tuner.learnt(corrections).parameters())
 
 
 def test_an_image_deleted_during_training_is_left_out_and_named(project, tuner):
@@ -214,7 +230,8 @@ def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(project, 
     monkeypatch.setattr(tuner, "_logits", lambda network, image: np.full(image.shape[:2], says[network], np.float32))
     before, _ = finish(tuner.validate(tuner.start, corrections))
     flooded, _ = finish(tuner.validate(tuner.network, corrections))
-    away = [distance_transform_edt(~truth.known[window]) > BESIDE for window in _windows(truth.known, TINY.tile)]
+    square = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1))
+    away = [~binary_dilation(truth.known[window], square) for window in _windows(truth.known, TINY.tile)]
     assert before.changed == before.kept == flooded.kept == 0
     assert flooded.changed == sum(map(np.count_nonzero, away)) > 0
     says[tuner.start] = 6

@@ -105,6 +105,23 @@ def test_red_strokes_alone_do_not_outweigh_what_was_sure_to_be_soil():
     assert strokes < nothing < flood
 
 
+def test_much_red_weighs_no_more_than_little_soil_or_a_tenth_of_what_is_held():
+    """Gradients at the start, where what is held does not resist yet: they must not push the whole picture one way."""
+    root, known, before, free = corrections()
+    known[:, :, 5:60] = True
+    root[:, :, 5:50] = 1
+    logits = torch.zeros_like(before).requires_grad_()
+    before[known] = 0.5
+    corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
+    red, soil = (logits.grad[known & layer].abs().sum() for layer in (root == 1, root == 0))
+    alike = red / soil
+    assert 0.5 < alike < 2
+    logits.grad = None
+    corrected_dice_bce(logits, 1 - root, known, before, free, 8.0).backward()
+    soil, red = (logits.grad[known & layer].abs().sum() for layer in (root == 1, root == 0))
+    assert 0.5 < red / soil < 2
+
+
 def test_what_the_model_was_sure_of_is_held_and_nothing_else():
     root, known, before, free = corrections()
     before[..., :8] = 0.4
