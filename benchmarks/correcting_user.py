@@ -70,9 +70,7 @@ class Project:
         self._truths = list(truths)
         self._opened = 0
         self.corrected = 0
-        for number, truth in enumerate(self._truths):
-            Image.fromarray(truth.image).save(self.images / f"{number:03}.png")
-        for number, truth in enumerate(others, len(truths)):
+        for number, truth in enumerate([*truths, *others]):
             Image.fromarray(truth.image).save(self.images / f"{number:03}.png")
 
     @property

@@ -144,18 +144,18 @@ class _Fold:
         """Yields the name and the result of every stage as it is done."""
         for name in baselines.BASELINES:
             yield name, self.baseline(name)
-        start = self.folder / ZERO_SHOT
-        yield ZERO_SHOT, self.stage(ZERO_SHOT, self.others, self.setup.foundation, start, None)
-        weights = chosen_weights(start)
+        fold = self.folder / ZERO_SHOT
+        yield ZERO_SHOT, self.stage(ZERO_SHOT, self.others, self.setup.foundation, fold, None)
+        start = Start(chosen_weights(fold))
         # Other weights to start from make another training: their folders bear the weights' name.
-        beside = fingerprint(weights)[:8]
+        beside = fingerprint(start.weights)[:8]
         tuned = self.folder / f"{FINE_TUNED} {beside}"
-        yield FINE_TUNED, self.stage(FINE_TUNED, [self.held_out], self.setup.continued, tuned, weights)
+        yield FINE_TUNED, self.stage(FINE_TUNED, [self.held_out], self.setup.continued, tuned, start)
         for count in FEW:
             name = few_shot(count)
             place = self.folder / f"{name} {beside}"
             few = few_patches(self.held_out, count, self.setup.continued.seed, place / "patches")
-            yield name, self.stage(name, [few], self.setup.continued, place, weights)
+            yield name, self.stage(name, [few], self.setup.continued, place, start)
 
     def baseline(self, name: str) -> dict[str, Any]:
         """Measures classical segmentation on the same test rows."""
@@ -165,7 +165,7 @@ class _Fold:
         return {"test": asdict(Summary.of(rows))}
 
     def stage(
-        self, name: str, datasets: list[Dataset], plan: TrainPlan, folder: Path, start: Mapping[str, Tensor] | None
+        self, name: str, datasets: list[Dataset], plan: TrainPlan, folder: Path, start: Start | None
     ) -> dict[str, Any]:
         """Trains, chooses and measures, or reads what an earlier run of the stage gave.
 
@@ -180,7 +180,7 @@ class _Fold:
             if TrainPlan.from_json(json.dumps(result["plan"])) == plan:
                 return result
         tell, setup = self._named(name), self.setup
-        train(datasets, plan, folder, setup.device, setup.rhythm, tell, self.cancel, start and Start(start))
+        train(datasets, plan, folder, setup.device, setup.rhythm, tell, self.cancel, start)
         weights = chosen_weights(folder)
         mark = fingerprint(weights)
         validation = [dataset.split("val") for dataset in datasets]

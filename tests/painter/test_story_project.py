@@ -7,13 +7,17 @@ import json
 import numpy as np
 import pytest
 from PyQt5 import QtCore
+from scipy.ndimage import distance_transform_edt
 
 from rootpainter_rootfm import masks
 from tests.painter.drawn import click, dialogs, photographs, pick, ready, type_into
 
 LONG = 600_000
-STROKES = 60
-"""Of each kind an image."""
+DABS = 150
+"""Of each kind an image, at most."""
+BRUSH = 4
+HARD = 18
+"""Seed of drawings of which the bundled model finds hardly half: it has something to learn."""
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def window(launcher, plugin, qtbot):
 
 def create(qtbot, window, sync):
     """Creates a project by the form, as a user does; the chooser of folders alone is the system's."""
-    truth = photographs(sync / "datasets" / "plots", size=(160, 192))
+    truth = photographs(sync / "datasets" / "plots", size=(160, 192), seed=HARD)
     pick(qtbot, window, "Project", "Create project")
     form = window.create_project_widget
     type_into(qtbot, form.name_edit_widget.name_edit, "story")
@@ -50,15 +54,26 @@ def dice(mask, truth):
     return 2 * (mask & truth).sum() / max(1, mask.sum() + truth.sum())
 
 
+def spots_on(wrong):
+    """Rows and columns that a person dabs on: the middle of what is wrong, the widest first."""
+    left = wrong.copy()
+    rows, columns = np.indices(wrong.shape)
+    for _ in range(DABS):
+        depth = distance_transform_edt(left)
+        row, column = np.unravel_index(depth.argmax(), depth.shape)
+        if depth[row, column] <= 1:
+            return
+        yield row, column
+        left &= (rows - row) ** 2 + (columns - column) ** 2 > BRUSH**2
+
+
 def paint(qtbot, window, truth):
-    """Corrects what the mask got wrong by strokes of a small brush; gives how good the mask was."""
+    """Corrects what the mask got wrong by dabs of a small brush; gives how good the mask was."""
     mask = masks.read(window.seg_path)
-    window.scene.brush_size = 3
-    order = np.random.default_rng(0)
+    window.scene.brush_size = BRUSH
     for wrong, key in ((truth & ~mask, "Q"), (~truth & mask, "W")):
         qtbot.keyClick(window, key)
-        spots = np.argwhere(wrong)
-        for row, column in spots[order.permutation(len(spots))[:STROKES]]:
+        for row, column in spots_on(wrong):
             place = window.graphics_view.mapFromScene(QtCore.QPointF(int(column), int(row)))
             qtbot.mouseClick(window.graphics_view.viewport(), QtCore.Qt.LeftButton, pos=place)
     return dice(mask, truth)
@@ -87,7 +102,7 @@ def test_from_a_new_project_to_a_better_mask(window, sync, teachable, plugin, qt
     panel = window.rootfm_project.training
     qtbot.waitUntil(lambda: panel.saved.text().isdigit(), timeout=LONG)
     assert panel.isVisible() and 0 < float(panel.best.text()) <= 1
-    qtbot.waitUntil(lambda: int(panel.saved.text()) >= 4, timeout=LONG)  # it has become better three times
+    qtbot.waitUntil(lambda: int(panel.saved.text()) >= 3, timeout=LONG)  # it has become better twice
     click(qtbot, panel.stop_button)
     qtbot.waitUntil(lambda: not panel.stop_button.isEnabled(), timeout=LONG)
 
