@@ -27,11 +27,18 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def rootpainter_trainer():
-    """Makes the flat modules of RootPainter's own trainer importable, ahead of others of the same names."""
+    """Makes the flat modules of RootPainter's own trainer importable, ahead of others of the same names.
+
+    Afterwards they are forgotten: among them is a `mobile_sam` that is not the one that other tests compare with.
+    """
     spec = find_spec("root_painter_trainer")
     if spec is None:
         pytest.skip("root-painter-trainer is not installed")
     folder = spec.submodule_search_locations[0]
+    before = set(sys.modules)
     sys.path.insert(0, folder)
     yield folder
     sys.path.remove(folder)
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(folder):
+            del sys.modules[name]
