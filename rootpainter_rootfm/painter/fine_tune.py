@@ -115,7 +115,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._show(state)
 
     def _show(self, state: TrainingState | None) -> None:
-        running = state is not None and state.state == "running"
+        running = state is not None and state.state in ("running", "waiting")
         self.start_button.setEnabled(not running)
         self.stop_button.setEnabled(running)
         self.again_button.setEnabled(state is not None and bool(state.saved))
@@ -148,6 +148,7 @@ def headline(state: TrainingState) -> str:
     """The state of training in a few words."""
     return {
         "running": "Training",
+        "waiting": "Training waits",
         "stopped": "Training stopped",
         "finished": "Training finished",
         "failed": "Training could not go on",
@@ -158,10 +159,10 @@ def sentence(state: TrainingState) -> str:
     """What the state means, for somebody who has never trained a network."""
     if state.state == "failed":
         return state.message or "The cause was not named. Look into the trainer's window: Models → Trainer…."
+    if state.state == "waiting":
+        return "It waits for annotations: paint what the mask got wrong, then go to the next image to save it."
     if state.state == "running":
         if not state.history:
-            if "waits" in state.message:
-                return "It waits for annotations: paint what the mask got wrong, then go to the next image to save it."
             return "It learns from your strokes. The first check comes after minutes, on a graphics card after seconds."
         if state.without_progress == 0:
             return "The last check was the best so far. Go on correcting: new annotations are used at once."

@@ -116,6 +116,7 @@ class FineTuning:
             yield from self._look(corrections)
             if not corrections.training:
                 yield from self._wait_for(corrections)
+                self._show("running", "Training goes on")
                 continue
             if self._replaced(latest):
                 tuner, judge, latest = self._begin()
@@ -157,7 +158,7 @@ class FineTuning:
                 yield from self._look(corrections)
             elif not told:
                 told = True
-                self._show("running", "Training waits for annotations")
+                self._show("waiting", "Training waits for annotations")
                 self._journal.tell("Training waits for annotations", self.request.messages)
             else:
                 time.sleep(0.1)

@@ -50,10 +50,11 @@ def test_panel_shows_numbers_and_the_curve_in_minutes(window, project, qtbot):
     assert not panel.start_button.isEnabled() and panel.stop_button.isEnabled()
 
 
-def test_stop_is_sent(window, project, sync, qtbot):
+@pytest.mark.parametrize("state", ["running", "waiting"])
+def test_stop_is_sent(window, project, sync, qtbot, state):
     pick(qtbot, window, "Network", "Training progress")
     panel = window.rootfm_project.training
-    tell(project)
+    tell(project, state=state)
     qtbot.waitUntil(panel.stop_button.isEnabled, timeout=10_000)
     click(qtbot, panel.stop_button)
     assert any(path.name.startswith("stop_training_") for path in (sync / "instructions").iterdir())
@@ -76,7 +77,7 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
     ("state", "expected"),
     [
         (TrainingState("running", message="Training started"), "The first check comes"),
-        (TrainingState("running", message="Training waits for annotations"), "paint what the mask got wrong"),
+        (TrainingState("waiting"), "paint what the mask got wrong"),
         (TrainingState("running", history=({},), without_progress=0), "best so far"),
         (TrainingState("running", history=({},), without_progress=1, patience=9), "No gain in the last check."),
         (TrainingState("running", history=({},), without_progress=2, patience=9), "9 checks without a gain"),

@@ -143,9 +143,10 @@ def test_a_second_start_is_answered_and_disturbs_nothing(at_work, model):
 def test_without_annotations_it_waits_and_begins_when_there_are_some(at_work):
     start(at_work)
     at_work.until(lambda: "Training waits for annotations" in at_work.messages(), SECONDS)
-    assert at_work.heart()["state"] == "training"
+    assert at_work.heart()["state"] == "training" and at_work.training()["state"] == "waiting"
     at_work.annotate("a.png", "val")
     at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    assert at_work.training()["state"] == "running"
     assert "Training started" in at_work.messages()
 
 
