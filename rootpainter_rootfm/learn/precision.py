@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 
 
@@ -12,11 +10,11 @@ def autocast(device: torch.device) -> torch.autocast:
 
     CUDA is; a CPU is if it multiplies bf16 itself (a step then takes two thirds of the time), others only emulate it.
     """
-    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda" or _cpu_multiplies(device.type))
+    faster = device.type == "cuda" or (device.type == "cpu" and _cpu_multiplies())
+    return torch.autocast(device.type, torch.bfloat16, enabled=faster)
 
 
-@cache
-def _cpu_multiplies(device: str) -> bool:
+def _cpu_multiplies() -> bool:
     # torch before 2.10 cannot say it: then it is taken for no.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return device == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
