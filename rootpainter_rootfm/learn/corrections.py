@@ -20,8 +20,7 @@ CELL = 64
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
 OTHERS = 24
-"""Images of the project, annotated or not, that `Corrections.photograph` chooses from besides the corrected ones; few,
-so that they stay in memory."""
+"""Images of the project that `Corrections.photograph` chooses from; few, so that they stay in memory."""
 
 
 def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -117,21 +116,24 @@ class Corrections:
             known = known & divide(root, known, correction.part)
         return Truth(image, root & known, known)
 
-    def photograph(self, rng: Generator) -> np.ndarray:
-        """H×W×3 uint8: one of the corrected images, or of a few others of the project.
+    def photograph(self, rng: Generator) -> np.ndarray | None:
+        """H×W×3 uint8: one of a few images of the project that nobody corrected; None when there is none.
 
         Raises:
-            ImageError: it is gone or unreadable; it will not be chosen again unless it is annotated.
+            ImageError: it is gone or unreadable; it will not be chosen again.
         """
         if self._others is None:
             found = images.list_images(self._dataset)
             self._others = [found[i] for i in np.linspace(0, len(found) - 1, min(OTHERS, len(found))).astype(int)]
-        paths = [*{item.image: None for item in self.training + self.validation}, *self._others]
+        corrected = {item.image for item in self.training + self.validation}
+        paths = [path for path in self._others if path not in corrected]
+        if not paths:
+            return None
         path = paths[rng.integers(len(paths))]
         try:
             return self._cache.get((path, ()), lambda: images.read(path))
         except ImageError:
-            self._others = [other for other in self._others if other != path]
+            self._others.remove(path)
             raise
 
     def _annotation(self, correction: Correction) -> np.ndarray:

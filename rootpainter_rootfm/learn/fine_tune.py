@@ -183,10 +183,12 @@ class FineTuner:
             return None
 
     def _anywhere(self, corrections: Corrections) -> Patch | None:
-        """A patch of which nothing is known."""
+        """A patch of an image that nobody corrected; None when there is none."""
         try:
             image = corrections.photograph(self._rng)
         except ImageError:
+            return None
+        if image is None:
             return None
         nothing = np.zeros(image.shape[:2], bool)
         patch = patches.cut(self._rng, Truth(image, nothing, nothing), self.settings.patch, self._scale)

@@ -9,7 +9,7 @@ from ..model.network import MobileSAM
 from .corrections import Correction, Corrections
 from .fine_tune import FineTuner, Measured
 
-TIE = 0.002
+TIE = 0.004
 """Models whose validation scores differ by no more are equally good there: one other image would tell otherwise."""
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 ROOT_PIXELS = 20.0  # a patch with less root than this has no Dice of its own worth following
 SURE = 0.25  # a model is believed where its probability is this near to 0 or 1
+DOUBTED = 0.25  # what such a pixel weighs where somebody painted: of what a model misses, only a part gets painted
 LEAST = 0.1  # of the weight of all that is held: what strokes of one class may weigh where the other has hardly any
 
 
@@ -40,11 +41,14 @@ def corrected_dice_bce(
         known: B×1×H×W bool, True where somebody painted.
         before: B×1×H×W in [0, 1], the probability by the model as it was.
         free: B×1×H×W bool, where `before` is neither right nor wrong.
-        painted: weight of a painted pixel at most; one that the model was sure of has at most 1.
+        painted: weight of a painted pixel at most; one that the model was sure of has at most 1, `DOUBTED` in a patch
+            with strokes.
     """
     logits = logits.float()
     sure = ((before - 0.5).abs() > 0.5 - SURE) & ~free & ~known
-    strokes, held = _strokes(root, known, painted, sure.sum()), sure.float()
+    corrected = known.flatten(1).any(1)[:, None, None, None]
+    held = torch.where(corrected, DOUBTED, 1.0) * sure
+    strokes = _strokes(root, known, painted, held.sum())
     entropy = _entropy(logits, torch.where(known, root, before), strokes + held)
     # Dice of probabilities is at its best when all of them are 0 or 1: it would make doubtful borders wider.
     mask = torch.where(known, root, (before >= 0.5).float())

@@ -212,11 +212,15 @@ def test_a_division_covers_everything_once(shape):
     assert (training ^ validation).all() or (training.all() and validation.all())
 
 
-def test_a_photograph_is_any_of_the_project_and_an_unreadable_one_is_not_asked_for_again(project):
-    for shade in (10, 20):
+def test_a_photograph_is_any_that_nobody_corrected_and_an_unreadable_one_is_not_asked_for_again(project):
+    for shade in (10, 20, 30):
         Image.fromarray(np.full((20, 20, 3), shade, np.uint8)).save(project / "images" / f"{shade}.png")
     (project / "images" / "broken.png").write_bytes(b"no image")
+    painted = np.zeros((2, 20, 20), bool)
+    painted[:, 3:9] = True
     corrections = Corrections(project / "images", project / "train", project / "val")
+    masks.write_annotation(*painted, project / "val" / "30.png")
+    list(corrections.refresh())
     rng, shades, failures = np.random.default_rng(0), set(), 0
     for _ in range(40):
         try:
@@ -224,3 +228,7 @@ def test_a_photograph_is_any_of_the_project_and_an_unreadable_one_is_not_asked_f
         except ImageError:
             failures += 1
     assert shades == {10, 20} and failures == 1
+    for shade in (10, 20):
+        masks.write_annotation(*painted, project / "train" / f"{shade}.png")
+    list(corrections.refresh())
+    assert corrections.photograph(rng) is None

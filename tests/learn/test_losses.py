@@ -134,6 +134,18 @@ def test_what_the_model_was_sure_of_is_held_and_nothing_else():
     assert (logits.grad[known] < 0).all() and (logits.grad[held & ~known] > 0).all()
 
 
+def test_where_somebody_painted_the_model_is_believed_less():
+    """Two patches, one with a dot of soil, in which the same root is about to be lost."""
+    _, _, before, free = (torch.cat([layer] * 2) for layer in corrections())
+    before[:, :, 20:30] = 0.99
+    root, known = torch.zeros_like(before), torch.zeros_like(free)
+    known[0, 0, 60, 60] = True
+    logits = torch.where(before > 0.5, 0.0, before.logit()).requires_grad_()
+    corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
+    painted, not_painted = logits.grad[:, 0, 25, 5]
+    assert painted < 0 and 0.2 < painted / not_painted < 0.5
+
+
 def test_a_model_without_corrections_rests_where_it_was():
     _, _, before, free = corrections()
     before[:, :, 20:30] = 0.9
