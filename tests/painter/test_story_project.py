@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import pytest
 from PyQt5 import QtCore
-from scipy.ndimage import distance_transform_edt
 
 from rootpainter_rootfm import masks
+from tests.correcting import spots_on
 from tests.painter.drawn import click, dialogs, photographs, pick, ready, type_into
 
 LONG = 600_000
@@ -17,7 +16,7 @@ DABS = 150
 """Of each kind an image, at most."""
 BRUSH = 4
 HARD = 18
-"""Seed of drawings of which the bundled model finds hardly half: it has something to learn."""
+"""Seed of drawings of which the bundled model misses a part: it has something to learn."""
 
 
 @pytest.fixture
@@ -54,27 +53,14 @@ def dice(mask, truth):
     return 2 * (mask & truth).sum() / max(1, mask.sum() + truth.sum())
 
 
-def spots_on(wrong):
-    """Rows and columns that a person dabs on: the middle of what is wrong, the widest first."""
-    left = wrong.copy()
-    rows, columns = np.indices(wrong.shape)
-    for _ in range(DABS):
-        depth = distance_transform_edt(left)
-        row, column = np.unravel_index(depth.argmax(), depth.shape)
-        if depth[row, column] <= 1:
-            return
-        yield row, column
-        left &= (rows - row) ** 2 + (columns - column) ** 2 > BRUSH**2
-
-
 def paint(qtbot, window, truth):
     """Corrects what the mask got wrong by dabs of a small brush; gives how good the mask was."""
     mask = masks.read(window.seg_path)
     window.scene.brush_size = BRUSH
     for wrong, key in ((truth & ~mask, "Q"), (~truth & mask, "W")):
         qtbot.keyClick(window, key)
-        for row, column in spots_on(wrong):
-            place = window.graphics_view.mapFromScene(QtCore.QPointF(int(column), int(row)))
+        for row, column in spots_on(wrong, BRUSH, DABS):
+            place = window.graphics_view.mapFromScene(QtCore.QPointF(column, row))
             qtbot.mouseClick(window.graphics_view.viewport(), QtCore.Qt.LeftButton, pos=place)
     return dice(mask, truth)
 

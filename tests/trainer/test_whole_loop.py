@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -18,22 +18,22 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from PyQt5 import QtCore, QtGui, QtWidgets
 
 from rootpainter_rootfm import Segmenter, images, masks
+from rootpainter_rootfm.learn.synthetic import draw_photograph
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
+from tests.correcting import spots_on
 
 PATIENCE = 1_200_000  # milliseconds; a busy machine must not fail a test that is right
-SIZE = 160
+SIZE = 160, 192
+HARD = 18
+BRUSH = 5
 NAMES = ["first.png", "second.png", "third.png"]
 
 
 def photograph(path, seed):
-    """Roots darker than their mottled soil, most of which the bundled model misses."""
-    rng = np.random.default_rng(seed)
-    soil = Image.fromarray(rng.integers(60, 110, (SIZE // 4, SIZE // 4, 3), np.uint8)).resize((SIZE, SIZE))
-    draw = ImageDraw.Draw(soil)
-    for _ in range(4):
-        ends = [tuple(rng.integers(0, SIZE, 2).tolist()) for _ in range(3)]
-        draw.line(ends, fill=(30, 25, 20), width=int(rng.integers(4, 9)), joint="curve")
-    soil.save(path)
+    """A drawn photograph; returns where its roots are, of which the bundled model misses a part."""
+    picture, root = draw_photograph(np.random.default_rng(HARD + seed), *SIZE)
+    Image.fromarray(picture).save(path)
+    return root
 
 
 @pytest.fixture
@@ -122,13 +122,6 @@ def dragged(point, on_screen):
     return QtGui.QMouseEvent(QtCore.QEvent.MouseMove, *places, *buttons)
 
 
-def errors_of(mask, photo):
-    """Where dark pixels are missed, and where bright ones are taken for root: what a user would correct."""
-    dark = photo.mean(-1) < 45
-    missed, false = dark & ~mask, ~dark & mask
-    return missed, false
-
-
 def test_a_correction_makes_the_next_mask_come_from_a_better_model(world, window, trainer, qtbot):
     project = world.root / "projects/p"
     shown = window.messages_label
@@ -138,16 +131,14 @@ def test_a_correction_makes_the_next_mask_come_from_a_better_model(world, window
 
     qtbot.waitUntil(mask_is_there, timeout=PATIENCE)
     first = masks.read(project / "segmentations/first.png")
-    assert window.seg_pixmap.width() == SIZE
+    assert (window.seg_pixmap.height(), window.seg_pixmap.width()) == SIZE
 
     # The user paints where the mask is wrong, with the window's own brushes.
-    photo = images.read(world.root / "datasets/d/first.png")
-    window.scene.brush_size = 5
-    for brush, wrong in zip(("Foreground", "Background"), errors_of(first, photo), strict=True):
-        rows = np.flatnonzero(wrong.sum(1) > 8)
-        for row in rows[:: max(1, len(rows) // 6)]:
-            columns = np.flatnonzero(wrong[row])
-            stroke(window, qtbot, brush, [(columns[0], row), (columns[len(columns) // 2], row)])
+    root = photograph(world.root / "datasets/d/first.png", 0)
+    window.scene.brush_size = BRUSH
+    for brush, wrong in (("Foreground", root & ~first), ("Background", first & ~root)):
+        for row, column in spots_on(wrong, BRUSH, most=60):
+            stroke(window, qtbot, brush, [(column, row), (column + 1, row)])
     qtbot.mouseClick(window.nav.next_image_button, QtCore.Qt.LeftButton)
     assert (project / "annotations/val/first.png").exists(), "the window saves the first correction for validation"
     root, soil = masks.read_annotation(project / "annotations/val/first.png")
