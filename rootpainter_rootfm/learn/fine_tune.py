@@ -40,8 +40,8 @@ SMOOTHING = 0.01
 """Of the annotated pixels; added to both sides of the Dice that decides which model is better."""
 UNSAID = 0.5
 """What a pixel counts in it that changed away from all strokes: some of the roots that were missed are not painted."""
-BEFORE_BYTES = 64 << 20
-"""Memory for what the starting model says of the tiles that are validated on."""
+BEFORE_BYTES = 128 << 20
+"""Memory for what the starting model says of the tiles that are measured, on a GPU up to 256."""
 
 Window = tuple[slice, slice]
 """Rows and columns of a part of an image."""

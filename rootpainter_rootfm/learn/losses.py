@@ -62,14 +62,12 @@ def _strokes(root: Tensor, known: Tensor, painted: float, held: Tensor) -> Tenso
     steps would make everything root before anything resists.
     """
     red, soil = (painted * (known & layer).float() for layer in (root >= 0.5, root < 0.5))
-    red_total, soil_total, least = red.sum(), soil.sum(), LEAST * held
-    return red * _at_most(soil_total.clamp(min=least), red_total) + soil * _at_most(
-        red_total.clamp(min=least), soil_total
-    )
+    least = LEAST * held
+    return _no_heavier(red, soil.sum().clamp(min=least)) + _no_heavier(soil, red.sum().clamp(min=least))
 
 
-def _at_most(most: Tensor, total: Tensor) -> Tensor:
-    return (most / total.clamp(min=1)).clamp(max=1)
+def _no_heavier(weights: Tensor, most: Tensor) -> Tensor:
+    return weights * (most / weights.sum().clamp(min=1)).clamp(max=1)
 
 
 def _entropy(logits: Tensor, root: Tensor, weight: Tensor) -> Tensor:

@@ -29,11 +29,9 @@ BRUSH = 5
 NAMES = ["first.png", "second.png", "third.png"]
 
 
-def photograph(path, seed):
-    """A drawn photograph; returns where its roots are, of which the bundled model misses a part."""
-    picture, root = draw_photograph(np.random.default_rng(HARD + seed), *SIZE)
-    Image.fromarray(picture).save(path)
-    return root
+def photograph(name):
+    """A drawn photograph and where its roots are, of which the bundled model misses a part."""
+    return draw_photograph(np.random.default_rng(HARD + NAMES.index(name)), *SIZE)
 
 
 @pytest.fixture
@@ -51,8 +49,8 @@ def bundled(tmp_path):
 def project(world, bundled):
     """A project as RootPainter makes it, but with a foundation model for its first one."""
     (world.root / "datasets/d").mkdir()
-    for seed, name in enumerate(NAMES):
-        photograph(world.root / "datasets/d" / name, seed)
+    for name in NAMES:
+        Image.fromarray(photograph(name)[0]).save(world.root / "datasets/d" / name)
     folder = world.project(model=bundled)
     described = {
         "name": "p",
@@ -134,7 +132,7 @@ def test_a_correction_makes_the_next_mask_come_from_a_better_model(world, window
     assert (window.seg_pixmap.height(), window.seg_pixmap.width()) == SIZE
 
     # The user paints where the mask is wrong, with the window's own brushes.
-    root = photograph(world.root / "datasets/d/first.png", 0)
+    _, root = photograph("first.png")
     window.scene.brush_size = BRUSH
     for brush, wrong in (("Foreground", root & ~first), ("Background", first & ~root)):
         for row, column in spots_on(wrong, BRUSH, most=60):
