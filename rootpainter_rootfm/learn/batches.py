@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from . import augment, patches, synthetic
+from . import augment, clutter, patches, synthetic
 from .cache import ArrayCache
 from .data import Dataset, load
 from .patches import Patch
 from .plan import TrainPlan
 
 ON_REAL_GROUND = 0.4  # share of the drawn roots that lie over root-free parts of real images
+STREWN = 0.15  # share of the real patches that show, behind their roots, things that are none
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Batches(TorchDataset[Batch]):
             patch = synthetic.draw(rng, size, behind)
         else:
             patch = self._cut(rng, size)
+            if rng.random() < STREWN:
+                patch = strewn(rng, patch)
         return Patch(augment.photograph(rng, patch.image), patch.root, patch.known)
 
     def _cut(self, rng: Generator, size: int) -> Patch:
@@ -93,3 +96,9 @@ class Batches(TorchDataset[Batch]):
             if patch.known.all() and patch.root.max() < 0.1:
                 return patch.image
         return None
+
+
+def strewn(rng: Generator, patch: Patch) -> Patch:
+    """A patch that shows, behind its roots, what may be taken for roots and is none."""
+    image = np.where(patch.root[..., None] > 0, patch.image, clutter.strew(rng, patch.image))
+    return replace(patch, image=image)

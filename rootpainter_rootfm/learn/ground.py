@@ -1,4 +1,4 @@
-"""Drawn backgrounds: soil, paper, gel and scans, and what lies about on them without being root."""
+"""Drawn backgrounds: soil, paper, gel and scans."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter
 from scipy.ndimage import gaussian_filter
 
 
@@ -81,60 +81,3 @@ _GROUNDS: tuple[Callable[[Generator, int, int], np.ndarray], ...] = (_soil, _soi
 def draw(rng: Generator, height: int, width: int) -> np.ndarray:
     """A root-free ground, H×W×3 float32 in about [0, 255]."""
     return np.clip(_GROUNDS[int(rng.integers(len(_GROUNDS)))](rng, height, width), 0, 255)
-
-
-def _edge(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], colour: tuple[int, ...]) -> None:
-    """The rim of a plate, a frame or a ruler: one long straight line, thin or broad."""
-    place, slope = rng.uniform(0, max(size)), rng.uniform(-0.1, 0.1) * max(size)
-    ends = [(-9, place), (size[0] + 9, place + slope)]
-    if rng.random() < 0.5:
-        ends = [(y, x) for x, y in ends]
-    draw.line(ends, fill=colour, width=int(rng.choice([1, 2, 3, 6, 14, 40])))
-
-
-def _rim(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], colour: tuple[int, ...]) -> None:
-    """The arc of a round plate or pot."""
-    radius = rng.uniform(0.5, 3) * max(size)
-    angle = rng.uniform(0, 2 * np.pi)
-    x, y = (s * rng.uniform(0.2, 0.8) + radius * f(angle) for s, f in zip(size, (np.cos, np.sin), strict=True))
-    draw.ellipse([x - radius, y - radius, x + radius, y + radius], outline=colour, width=int(rng.integers(1, 7)))
-
-
-def _droplet(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], colour: tuple[int, ...]) -> None:
-    """A drop of water or a bubble: a disc with a rim, or a blob."""
-    x, y = rng.uniform((0, 0), size)
-    a, b = np.exp(rng.uniform(np.log(1.5), np.log(22), 2))
-    filled = rng.random() < 0.5
-    draw.ellipse([x - a, y - b, x + a, y + b], outline=colour, fill=colour if filled else None)
-
-
-def _label(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], colour: tuple[int, ...]) -> None:
-    """Writing on the picture."""
-    text = "".join(rng.choice(list("ABCDEFGHKLMNRSTX0123456789-./ ")) for _ in range(int(rng.integers(2, 14))))
-    font = ImageFont.load_default(size=float(rng.integers(9, 60)))
-    draw.text(tuple(rng.uniform((-20, -10), size)), text, fill=colour, font=font)
-
-
-def _scratch(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], colour: tuple[int, ...]) -> None:
-    """A short straight scratch, thinner than most roots."""
-    start = rng.uniform((0, 0), size)
-    draw.line([tuple(start), tuple(start + rng.normal(0, 30, 2))], fill=colour, width=1)
-
-
-_CLUTTER = (_edge, _rim, _droplet, _droplet, _label, _scratch)
-
-
-def clutter(rng: Generator, picture: np.ndarray) -> np.ndarray:
-    """Adds what may be taken for a root and is none. H×W×3 float 0 to 255 in and out."""
-    if rng.random() < 0.5:
-        return picture
-    layer = Image.fromarray(np.uint8(np.clip(picture, 0, 255)))
-    pen = ImageDraw.Draw(layer)
-    for _ in range(int(rng.integers(1, 4))):
-        thing = _CLUTTER[int(rng.integers(len(_CLUTTER)))]
-        level = rng.uniform(0, 255) * rng.uniform(0.8, 1, 3)
-        for _ in range(int(rng.integers(1, 12)) if thing in (_droplet, _scratch) else 1):
-            thing(rng, pen, layer.size, tuple(int(c) for c in level))
-    blurred = layer.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
-    share = rng.uniform(0.5, 1)
-    return picture * (1 - share) + np.asarray(blurred, np.float32) * share

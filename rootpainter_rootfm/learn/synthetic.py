@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from . import ground
+from . import clutter, ground
 from .patches import Patch
 
 RINGS = (1.0, 0.7, 0.4)  # shares of the radius at which a root's brightness changes
@@ -231,8 +231,10 @@ def draw(rng: Generator, size: int, behind: np.ndarray | None = None) -> Patch:
         size: side S of the patch in pixels.
         behind: S×S×3 uint8, a root-free part of a real image; None draws the ground too.
     """
-    picture = ground.draw(rng, size, size) if behind is None else behind.astype(np.float32)
-    picture = ground.clutter(rng, picture)
+    picture = np.uint8(ground.draw(rng, size, size)) if behind is None else behind
+    if rng.random() < 0.5:
+        picture = clutter.strew(rng, picture)
+    picture = picture.astype(np.float32)
     share = np.zeros((size, size), np.float32)
     if rng.random() > 0.125:
         habit = Habit.random(rng)

@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from rootpainter_rootfm.learn import batches as module
-from rootpainter_rootfm.learn import synthetic
+from rootpainter_rootfm.learn import patches, synthetic
 from rootpainter_rootfm.learn.batches import Batches
-from rootpainter_rootfm.learn.data import Dataset
+from rootpainter_rootfm.learn.data import Dataset, load
 from rootpainter_rootfm.learn.plan import TrainPlan
 from tests.learn.helpers import datasets
 
@@ -85,3 +85,17 @@ def test_real_ground_behind_drawn_roots_is_free_of_roots(sets, monkeypatch):
     grounds = [ground for ground in behind if ground is not None]
     # Roots in the pictures of these tests are brighter than 200, their ground darker than 95.
     assert grounds and max(ground.max() for ground in grounds) < 160
+
+
+def test_what_is_strewn_lies_behind_the_roots_and_changes_no_mask(sets):
+    rng = np.random.default_rng(0)
+    truth = load(sets[0].items[0])
+    whole = patches.cut(rng, truth, 64)
+    changed = []
+    for seed in range(12):
+        found = module.strewn(np.random.default_rng(seed), whole)
+        rooted = whole.root > 0
+        np.testing.assert_array_equal(found.image[rooted], whole.image[rooted])
+        changed.append((found.image[~rooted] != whole.image[~rooted]).any())
+        assert found.root is whole.root and found.known is whole.known
+    assert rooted.any() and np.mean(changed) > 0.5
