@@ -15,6 +15,7 @@ import numpy as np
 from ..bands import bands
 from ..files import write_text
 from .engine import Segmentation
+from .thinness import thin_share
 
 UNCERTAIN: Final = (0.2, 0.8)
 """Root probabilities between which a pixel counts as uncertain."""
@@ -28,7 +29,12 @@ _COLUMNS: Final = (
     "coverage",
     "mean_confidence",
     "uncertain",
+    "thin",
 )
+
+MANY_THIN: Final = 0.4
+"""Share of thin roots from which on a larger scale is worth its time. Of six imaging systems, one lies above: with its
+images enlarged twice, its Dice rose from 0.28 to 0.50, that of the others changed little or fell."""
 
 
 class Status(StrEnum):
@@ -52,6 +58,8 @@ class Measures:
     """Mean over all pixels of the probability of what the pixel was more likely taken for, 0.5..1."""
     uncertain: float
     """Share of the pixels whose root probability lies between 0.2 and 0.8."""
+    thin: float = 0.0
+    """Share of the roots' outline that belongs to roots narrower than four pixels, 0..1."""
 
     @classmethod
     def of(cls, found: Segmentation) -> Measures:
@@ -62,7 +70,7 @@ class Measures:
             confidence += float(np.maximum(probability, 1 - probability).sum(dtype=np.float64))
             uncertain += int(((probability > UNCERTAIN[0]) & (probability < UNCERTAIN[1])).sum())
         root, pixels = int(np.count_nonzero(found.mask)), found.mask.size
-        return cls(root, root / pixels, confidence / pixels, uncertain / pixels)
+        return cls(root, root / pixels, confidence / pixels, uncertain / pixels, thin_share(found.mask))
 
 
 @dataclass(frozen=True)
@@ -103,6 +111,13 @@ class FolderReport:
         """Images whose result is known, failures included."""
         return sum(result.status is not Status.NOT_REACHED for result in self.results)
 
+    @property
+    def has_thin_roots(self) -> bool:
+        """Whether most images that show roots show many that are too thin for the network."""
+        measured = [result.measures for result in self.results if result.measures is not None]
+        shares = [measures.thin for measures in measured if measures.root_pixels]
+        return bool(shares) and float(np.median(shares)) > MANY_THIN
+
     def write_csv(self, path: Path) -> None:
         """Writes one row an image, in one step."""
         text = io.StringIO()
@@ -116,7 +131,7 @@ def _row(result: ImageResult) -> list[str]:
     seconds = "" if result.seconds is None else f"{result.seconds:.3f}"
     row = [result.image.name, str(result.status), result.cause, seconds]
     if result.measures is None:
-        return row + [""] * 4
+        return row + [""] * 5
     measures = result.measures
-    shares = (measures.coverage, measures.mean_confidence, measures.uncertain)
+    shares = (measures.coverage, measures.mean_confidence, measures.uncertain, measures.thin)
     return [*row, str(measures.root_pixels), *(f"{share:.6f}" for share in shares)]

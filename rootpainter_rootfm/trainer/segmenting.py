@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 HIDDEN = ".rootfm"
 """Folder beside the masks for what RootPainter must not take for a mask."""
 SHEET = f"{HIDDEN}/overview.png"
+TOO_THIN = (
+    "These roots are very thin for the model: Fine roots ×2 in Models → Settings finds more, in four times the time."
+)
 
 
 class ProjectSegmenting:
@@ -148,7 +151,9 @@ class FolderSegmenting:
         message = f"Segmented {len(self.request.names) - len(failed)} of {len(self.request.names)} images."
         if failed:
             message += f" {len(failed)} failed, the first: {failed[0].brief}"
+        self._journal.tell(message, self.request.messages)
         if job is not None:
             self._show(job, len(self.request.names), "")
+            if job.has_too_thin_roots:
+                message += f" {TOO_THIN}"
         self._file.end("done", message, SHEET if job is not None and job.preview else None)
-        self._journal.tell(message, self.request.messages)

@@ -125,6 +125,15 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
     assert manifest_of(tmp_path / "out")["settings"] == given
 
 
+@pytest.mark.parametrize(("width", "arguments", "said"), [(2, [], 1), (2, ["--scale", "2"], 0), (9, [], 0)])
+def test_roots_too_thin_for_the_model_are_spoken_of(known_models, tmp_path, capsys, width, arguments, said):
+    picture = np.full((60, 80, 3), 10, np.uint8)
+    picture[20 : 20 + width, 5:75] = 250
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert main(["segment", str(tmp_path / "a.png"), str(tmp_path / "out"), *arguments]) == 0
+    assert capsys.readouterr().err.count("--scale 2 finds more of them") == said
+
+
 @pytest.mark.parametrize(("name", "suffix"), [("rootpainter", ".png"), ("rhizovision", ".png"), ("npz", ".npz")])
 def test_every_format_can_be_chosen(photographs, known_models, tmp_path, name, suffix):
     assert main(["segment", str(photographs), str(tmp_path / "out"), "--format", name]) == 0

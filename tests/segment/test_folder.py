@@ -293,7 +293,8 @@ def test_the_report_has_a_row_for_every_image(folder):
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == [f"{name}.png" for name in "abcde"]
     assert list(rows[0]) == [
-        *("image", "status", "cause", "seconds", "root_pixels", "coverage", "mean_confidence", "uncertain")
+        *("image", "status", "cause", "seconds", "root_pixels", "coverage", "mean_confidence", "uncertain"),
+        "thin",
     ]
     mask = masks.read(folder / "out" / "a.png")
     assert int(rows[0]["root_pixels"]) == mask.sum()
