@@ -21,8 +21,9 @@ class FineTuneSettings:
     decay: float = 0.01
     clip: float = 1.0
     average: float = 0.98
-    warmup: int = 80
-    """Steps until the full rate is reached: with 10, the first ones of one corrected image covered its soil."""
+    warmup: int = 20
+    """Steps until the full rate is reached. At 80, five epochs pass before anything is learnt: unseen switchgrass reached
+    0.726 after 1.7 CPU minutes, here 0.727 after 1.6 and 0.719 after 0.6."""
     scale: tuple[float, float] = (0.8, 1.25)
     """Zoom of the patches."""
     light: float = 0.3

@@ -11,6 +11,8 @@ from .fine_tune import FineTuner, Measured
 
 TIE = 0.004
 """Models whose validation scores differ by no more are equally good there: one other image would tell otherwise."""
+PROGRESS = 0.001
+"""What a better model gains, then, on the annotations that are learnt from: less is not worth another file on the disk."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Judge:
         current, best = (yield from self._fitted(current, corrections)), (yield from self._fitted(best, corrections))
         self._best = best
         assert current.fitted is not None and best.fitted is not None
-        return Verdict(current, best, current.fitted.score > best.fitted.score + TIE)
+        return Verdict(current, best, current.fitted.score > best.fitted.score + PROGRESS)
 
     def accept(self, standing: Standing) -> None:
         """From now on this is the best one."""

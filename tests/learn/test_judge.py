@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rootpainter_rootfm.learn.judge import TIE, Judge
+from rootpainter_rootfm.learn.judge import PROGRESS, TIE, Judge
 
 
 class Tuner:
@@ -44,7 +44,8 @@ def compare(judge, network, corrections=CORRECTIONS):
         (0.80 - 3 * TIE, 0.9, False),
         (0.80 + TIE / 2, 0.71, True),
         (0.80 - TIE / 2, 0.71, True),
-        (0.80 - TIE / 2, 0.70 + TIE / 2, False),
+        (0.80 - TIE / 2, 0.70 + PROGRESS / 2, False),
+        (0.80 - TIE / 2, 0.70 + PROGRESS * 2, True),
         (0.80 + TIE / 2, 0.69, False),
     ],
 )
