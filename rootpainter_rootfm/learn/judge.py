@@ -12,7 +12,7 @@ from .fine_tune import FineTuner, Measured
 TIE = 0.004
 """Models whose validation scores differ by no more are equally good there: one other image would tell otherwise."""
 PROGRESS = 0.001
-"""What a better model gains, then, on the annotations that are learnt from: less is not worth another file on the disk."""
+"""What a better model gains, then, on the annotations that are learnt from: less is not worth a file on the disk."""
 
 
 @dataclass(frozen=True)
