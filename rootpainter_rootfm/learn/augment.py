@@ -27,6 +27,13 @@ def _colour_cast(rng: Generator, x: np.ndarray) -> np.ndarray:
     return x * rng.uniform(0.75, 1.3, 3).astype(np.float32) + rng.normal(0, 0.05, 3).astype(np.float32)
 
 
+def _dye(rng: Generator, x: np.ndarray) -> np.ndarray:
+    """A range of its own for every channel: white roots on blue paper, a scene in green light."""
+    darkest = rng.uniform(0, 0.75, 3).astype(np.float32)
+    brightest = darkest + rng.uniform(0.2, 1, 3).astype(np.float32) * (1 - darkest)
+    return darkest + x * (brightest - darkest)
+
+
 def _saturation(rng: Generator, x: np.ndarray) -> np.ndarray:
     grey = (x @ LUMA)[..., None]
     return grey + (x - grey) * rng.uniform(0, 1.8)
@@ -60,6 +67,7 @@ def _noise(rng: Generator, x: np.ndarray) -> np.ndarray:
 _LIGHT = (
     (0.6, _contrast),
     (0.4, _colour_cast),
+    (0.2, _dye),
     (0.3, _saturation),
     (0.15, _channels),
     (0.2, _grey),
