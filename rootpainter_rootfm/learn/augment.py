@@ -29,7 +29,7 @@ def _colour_cast(rng: Generator, x: np.ndarray) -> np.ndarray:
 
 def _dye(rng: Generator, x: np.ndarray) -> np.ndarray:
     """A range of its own for every channel: white roots on blue paper, a scene in green light."""
-    darkest = rng.uniform(0, 0.75, 3).astype(np.float32)
+    darkest = np.where(rng.random(3) < 0.5, rng.uniform(0, 0.25, 3), rng.uniform(0.5, 0.88, 3)).astype(np.float32)
     brightest = darkest + rng.uniform(0.2, 1, 3).astype(np.float32) * (1 - darkest)
     return darkest + x * (brightest - darkest)
 
