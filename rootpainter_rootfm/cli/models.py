@@ -79,7 +79,9 @@ def _info(options: argparse.Namespace, library: Library) -> None:
     }
     for label, text in lines.items():
         if text:
-            print(textwrap.fill(text, 100, initial_indent=f"{label:<15}", subsequent_indent=" " * 15))
+            # Each line by itself: notes hold lists and tables.
+            wrapped = [part for line in text.splitlines() for part in textwrap.wrap(line, 85) or [""]]
+            print(textwrap.indent("\n".join(wrapped), " " * 15).replace(" " * 15, f"{label:<15}", 1))
 
 
 def _add(options: argparse.Namespace, library: Library) -> None:

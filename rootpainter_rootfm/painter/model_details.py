@@ -36,7 +36,7 @@ def describe(card: ModelCard) -> str:
         ("Size", f"{card.size_bytes / 1e6:.1f} MB"),
         ("Trained on", _training_data(card)),
         ("Where it is weak", escape(card.weaknesses) or "Not described."),
-        ("Notes", escape(card.notes)),
+        ("Notes", escape(card.notes).replace("\n", "<br>")),
         ("Looks at tiles of", ", ".join(f"{size} pixels" for size in card.tile_sizes)),
         ("Root from probability", f"{card.threshold:.2f}"),
         ("File", escape(str(card.file))),

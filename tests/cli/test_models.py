@@ -66,6 +66,13 @@ def test_an_untrained_model_is_called_so_wherever_it_is_shown(capsys, tmp_path, 
     assert "untrained" in rootfm(capsys, "info")[1]
 
 
+def test_lists_and_tables_in_the_notes_keep_their_lines(capsys, home):
+    notes = Library().get("rootfm").notes
+    rows = [line for line in notes.splitlines() if line.startswith("| segroot |")]
+    shown = [line.strip() for line in rootfm(capsys, "models", "info", "rootfm")[1].splitlines()]
+    assert rows and set(rows) <= set(shown)
+
+
 @pytest.mark.parametrize("action", ["info", "remove", "verify"])
 def test_an_unknown_name_is_a_failure_that_lists_the_known_ones(capsys, action):
     code, out, err = rootfm(capsys, "models", action, "rotfm")
