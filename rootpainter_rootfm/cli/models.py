@@ -78,10 +78,9 @@ def _info(options: argparse.Namespace, library: Library) -> None:
         "SHA-256": card.sha256,
     }
     for label, text in lines.items():
-        if text:
-            # Each line by itself: notes hold lists and tables.
-            wrapped = [part for line in text.splitlines() for part in textwrap.wrap(line, 85) or [""]]
-            print(textwrap.indent("\n".join(wrapped), " " * 15).replace(" " * 15, f"{label:<15}", 1))
+        for line in text.splitlines():  # each by itself: notes hold lists and tables
+            print(textwrap.fill(line, 100, initial_indent=f"{label:<15}", subsequent_indent=" " * 15))
+            label = ""
 
 
 def _add(options: argparse.Namespace, library: Library) -> None:

@@ -80,7 +80,7 @@ class Batches(TorchDataset[Batch]):
             patch = self._cut(rng, size)
             if rng.random() < STREWN:
                 patch = strewn(rng, patch)
-        return Patch(augment.photograph(rng, patch.image), patch.root, patch.known)
+        return replace(patch, image=augment.photograph(rng, patch.image))
 
     def _cut(self, rng: Generator, size: int) -> Patch:
         dataset = self._datasets[rng.integers(len(self._datasets))]

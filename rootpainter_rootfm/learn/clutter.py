@@ -86,14 +86,17 @@ def _label(rng: Generator, layer: Image.Image) -> None:
     left, top, right, bottom = font.getbbox(text)
     margin = rng.uniform(0.1, 1) * (bottom - top + 8)
     size = round(right - left + 2 * margin), round(bottom - top + 2 * margin)
-    ink, paper = Image.new("L", size), Image.new("L", size, 255 if rng.random() < 0.5 else 0)
+    on_paper = rng.random() < 0.5
+    ink, paper = Image.new("L", size), Image.new("L", size, 255)
     ImageDraw.Draw(ink).text((margin - left, margin - top), text, fill=255, font=font)
     angle = rng.choice([0, 90, 180, 270]) + rng.normal(0, 8)
     ink, paper = (part.rotate(angle, Image.Resampling.BILINEAR, expand=True) for part in (ink, paper))
     place = tuple(int(p) for p in rng.uniform(-0.3, 0.9, 2) * layer.size)
     dark, light = (tuple(int(c * share) for c in _colour(rng)) for share in (0.4, 1))
-    layer.paste(light if rng.random() < 0.3 else (235, 235, 230), place, paper)
-    layer.paste(dark if paper.getbbox() else light, place, ink)
+    tinted = rng.random() < 0.3
+    if on_paper:
+        layer.paste(light if tinted else (235, 235, 230), place, paper)
+    layer.paste(dark if on_paper else light, place, ink)
 
 
 def _leaf(rng: Generator, layer: Image.Image) -> None:

@@ -131,7 +131,7 @@ def _row(result: ImageResult) -> list[str]:
     seconds = "" if result.seconds is None else f"{result.seconds:.3f}"
     row = [result.image.name, str(result.status), result.cause, seconds]
     if result.measures is None:
-        return row + [""] * 5
+        return row + [""] * (len(_COLUMNS) - len(row))
     measures = result.measures
     shares = (measures.coverage, measures.mean_confidence, measures.uncertain, measures.thin)
     return [*row, str(measures.root_pixels), *(f"{share:.6f}" for share in shares)]

@@ -151,9 +151,8 @@ class FolderSegmenting:
         message = f"Segmented {len(self.request.names) - len(failed)} of {len(self.request.names)} images."
         if failed:
             message += f" {len(failed)} failed, the first: {failed[0].brief}"
-        self._journal.tell(message, self.request.messages)
+        hint = f" {TOO_THIN}" if job is not None and job.has_too_thin_roots else ""
         if job is not None:
             self._show(job, len(self.request.names), "")
-            if job.has_too_thin_roots:
-                message += f" {TOO_THIN}"
-        self._file.end("done", message, SHEET if job is not None and job.preview else None)
+        self._file.end("done", message + hint, SHEET if job is not None and job.preview else None)
+        self._journal.tell(message, self.request.messages)
