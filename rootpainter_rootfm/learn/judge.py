@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from ..model.network import MobileSAM
 from .corrections import Correction, Corrections
-from .fine_tune import FineTuner, Measured
+from .fine_tune import FineTuner
+from .measuring import Measured
 
 TIE = 0.004
 """Models whose validation scores differ by no more are equally good there: one other image would tell otherwise."""

@@ -22,8 +22,9 @@ from .requests import TrainingRequest
 
 if TYPE_CHECKING:
     from ..learn.corrections import Corrections
-    from ..learn.fine_tune import FineTuner, Measured
+    from ..learn.fine_tune import FineTuner
     from ..learn.judge import Judge
+    from ..learn.measuring import Measured
     from ..model.network import MobileSAM
 
 logger = logging.getLogger(__name__)

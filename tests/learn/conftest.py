@@ -3,8 +3,10 @@ from copy import deepcopy
 import pytest
 import torch
 
+from rootpainter_rootfm import masks
 from rootpainter_rootfm.learn import loop, trained, validation
 from rootpainter_rootfm.model.network import MobileSAM
+from tests.learn.corrected import draw_image
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,13 @@ def quick_training(fresh_network):
         patch.setattr(validation, "IN_ALL", 1)
         patch.setattr(validation, "PATCHES", 1)
         yield
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Folders of images and annotations, one image to learn from and one to validate on."""
+    for name in ("images", "train", "val"):
+        (tmp_path / name).mkdir()
+    for stem, part, seed in (("a", "train", 0), ("b", "val", 1)):
+        masks.write_annotation(*draw_image(tmp_path, stem, seed), tmp_path / part / f"{stem}.png")
+    return tmp_path
