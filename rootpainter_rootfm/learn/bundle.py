@@ -18,7 +18,7 @@ from ..model.card import ModelCard, is_model_name
 from ..progress import CancelToken, Progress, silent
 from ..segment.settings import SegmentSettings
 from .calibration import ProbabilityCounts, choose_threshold
-from .curves import BEST as BEST_NOTE
+from .curves import BEST_STEP
 from .data import Dataset, read_datasets
 from .evaluate import Method, evaluate, probabilities
 from .loop import PLAN, read_record
@@ -143,8 +143,8 @@ def _notes(
     """How the model was made, as lines of Markdown."""
     dice = np.mean([one.dice[round(threshold * 100) - 1] for one in counts.values()])
     lines = [f"{plan.steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
-    if (run / BEST_NOTE).is_file():
-        best = json.loads((run / BEST_NOTE).read_text(encoding="utf-8"))
+    if (run / BEST_STEP).is_file():
+        best = json.loads((run / BEST_STEP).read_text(encoding="utf-8"))
         lines.append(f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches.")
     lines.append(
         f"Threshold {threshold}: mean pooled Dice {dice:.3f} on the validation images of {len(counts)} datasets."

@@ -13,7 +13,7 @@ import numpy as np
 from ..files import replacing, write_text
 
 LOG = "log.csv"
-BEST = "best.json"
+BEST_STEP = "best_step.json"
 CURVES = "curves.png"
 
 
@@ -43,14 +43,14 @@ class TrainLog:
         It outlives the rows: a training that is prolonged must not replace the weights of its first end by worse ones
         on the way.
         """
-        path = self._folder / BEST
+        path = self._folder / BEST_STEP
         if path.is_file():
             return json.loads(path.read_text(encoding="utf-8"))["dice"]
         return max((float(row["dice"]) for row in self.rows), default=-1.0)
 
     def keep_best(self, step: int, dice: float) -> None:
         """Notes which weights were kept as the best."""
-        write_text(self._folder / BEST, json.dumps({"step": step, "dice": dice}))
+        write_text(self._folder / BEST_STEP, json.dumps({"step": step, "dice": dice}))
 
     def step(self, loss: float) -> None:
         """Takes in the loss of a step."""

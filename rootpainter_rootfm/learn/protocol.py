@@ -23,7 +23,7 @@ from ..progress import CancelToken, Progress, silent
 from ..segment.settings import SegmentSettings
 from . import baselines, record
 from .calibration import choose_threshold
-from .curves import BEST as BEST_NOTE
+from .curves import BEST_STEP
 from .data import Dataset
 from .evaluate import Method, Row, Summary, evaluate, file_name, probabilities
 from .few_shot import few_patches
@@ -191,7 +191,7 @@ class _Fold:
         rows = self._measure(weights, plan, [self.held_out.split("test")], measured, tell, threshold)
         summary = Summary.of(rows)
         save_sheet(measured, f"{self.held_out.name}, {name}: pooled Dice {summary.dice:.3f}", rows)
-        best = folder / BEST_NOTE
+        best = folder / BEST_STEP
         result = {
             "plan": asdict(plan),
             "weights": mark,

@@ -16,6 +16,8 @@ from . import clutter, ground
 from .patches import Patch
 
 RINGS = (1.0, 0.7, 0.4)  # shares of the radius at which a root's brightness changes
+MATS = 0.3  # share of the patches of fine roots that are covered with them
+THICKEST_OF_MAT = 4.0  # pixels of radius
 FINE = 2  # roots are drawn at this multiple of the patch's size and then reduced, which smooths their edges
 
 
@@ -111,7 +113,7 @@ def root_system(rng: Generator, mains: list[Root], habit: Habit) -> list[Root]:
 def _crossing(rng: Generator, size: int, habit: Habit) -> list[Root]:
     """Main roots that pass through a patch from anywhere to anywhere."""
     mains = []
-    for _ in range(int(rng.integers(1, 5 if habit.radius < 6 else 3))):
+    for _ in range(_count(rng, habit.radius)):
         inside = rng.uniform(0, size, 2)
         angle = rng.uniform(0, 2 * np.pi)
         back = rng.uniform(0.2, 1.2) * size
@@ -119,6 +121,13 @@ def _crossing(rng: Generator, size: int, habit: Habit) -> list[Root]:
         length = back + rng.uniform(0.1, 1.2) * size
         mains.append(grow(rng, start, angle, length, habit.radius * rng.uniform(0.6, 1.2), habit))
     return mains
+
+
+def _count(rng: Generator, radius: float) -> int:
+    """How many main roots a patch shows: a few, or, where they are fine, sometimes a dense mat of them."""
+    if radius < THICKEST_OF_MAT and rng.random() < MATS:
+        return int(rng.integers(6, 30))
+    return int(rng.integers(1, 5 if radius < 6 else 3))
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def training(fresh_network, tmp_path_factory):
     """The folder of a training on two of the datasets, as `loop.train` leaves it."""
     folder = tmp_path_factory.mktemp("run")
     torch.save(fresh_network.state_dict(), folder / "best.pt")
-    (folder / "best.json").write_text('{"step": 90, "dice": 0.625}', encoding="utf-8")
+    (folder / "best_step.json").write_text('{"step": 90, "dice": 0.625}', encoding="utf-8")
     (folder / "plan.json").write_text(TrainPlan(steps=100, tile_sizes=(32, 64)).to_json(), encoding="utf-8")
     start = {"step": 0, "command": "rootfm train data run", "version": "1", "commit": "abc", "hardware": "one"}
     record = {"datasets": ["clay", "sand"], "starts": [start, start | {"step": 50, "commit": "def"}]}

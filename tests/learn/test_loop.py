@@ -138,7 +138,7 @@ def test_what_a_training_writes_down(sets, whole):
 def test_the_best_weights_stay_when_a_prolonged_training_is_worse_on_its_way(sets, whole, tmp_path, monkeypatch):
     folder = tmp_path / "worse"
     shutil.copytree(whole[0], folder)
-    (folder / "best.json").write_text('{"step": 4, "dice": 0.99}', encoding="utf-8")
+    (folder / "best_step.json").write_text('{"step": 4, "dice": 0.99}', encoding="utf-8")
     best = (folder / "best.pt").read_bytes()
     train(sets, replace(PLAN, steps=5), folder, rhythm=Rhythm(100, 1, 0))
     assert (folder / "best.pt").read_bytes() == best
