@@ -10,6 +10,7 @@ from rootpainter_rootfm.errors import Cancelled, DataError
 from rootpainter_rootfm.learn import loop, state, validation
 from rootpainter_rootfm.learn.loop import Rhythm, Start, train
 from rootpainter_rootfm.learn.plan import TrainPlan
+from rootpainter_rootfm.model.library import load_model
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import datasets
 
@@ -133,6 +134,13 @@ def test_what_a_training_writes_down(sets, whole):
     assert note["starts"][0]["step"] == 0 and note["starts"][0]["hardware"]
     assert TrainPlan.from_json((folder / "plan.json").read_text(encoding="utf-8")) == PLAN
     assert (folder / "curves.png").stat().st_size and (folder / "samples.png").stat().st_size
+
+
+def test_the_best_weights_can_be_used_where_they_lie(whole):
+    """No file beside them may pass for their card."""
+    network, card = load_model(whole[0] / "best.pt")
+    assert_same(network.state_dict(), torch.load(whole[0] / "best.pt", weights_only=True))
+    assert card.name == "best"
 
 
 def test_the_best_weights_stay_when_a_prolonged_training_is_worse_on_its_way(sets, whole, tmp_path, monkeypatch):

@@ -54,6 +54,14 @@ def test_one_patch_in_eight_has_no_root_and_the_others_do():
     assert 0.75 < np.mean(found) < 0.97
 
 
+def test_fine_roots_sometimes_cover_a_patch_and_thick_ones_never():
+    rng = np.random.default_rng(0)
+    fine, thick = ([synthetic._count(rng, radius) for _ in range(400)] for radius in (1.5, 8.0))
+    mats = [count for count in fine if count > 5]
+    assert 0.2 < len(mats) / len(fine) < 0.4 and max(mats) > 20
+    assert set(fine) - set(mats) == {1, 2, 3, 4} and set(thick) == {1, 2}
+
+
 def test_a_drawn_patch_is_a_patch_and_depends_on_chance_alone():
     one, same, other = (draw(np.random.default_rng(seed), 64) for seed in (3, 3, 4))
     assert one.image.shape == (64, 64, 3) and one.image.dtype == np.uint8
