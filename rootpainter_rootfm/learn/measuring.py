@@ -149,7 +149,7 @@ class Measurer:
 
     @torch.inference_mode()
     def _first_look(self, image: np.ndarray) -> Seen:
-        height, width = (round(side * self._settings.zoom) for side in image.shape[:2])
+        height, width = self._zoomed(image.shape[:2])
         shown = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         # Towards the right and below, an image smaller than the tile goes on as its mirror image.
         margins = ((0, -height % TILE_MULTIPLE), (0, -width % TILE_MULTIPLE), (0, 0))
@@ -161,9 +161,14 @@ class Measurer:
     @torch.inference_mode()
     def _logits(self, network: MobileSAM, shallow: Tensor, shape: tuple[int, int]) -> np.ndarray:
         """H×W float32 for a tile of that shape."""
-        height, width = (round(side * self._settings.zoom) for side in shape)
+        height, width = self._zoomed(shape)
         logits = network.deep(shallow)[:, :, :height, :width].float().cpu()
         return F.interpolate(logits, shape, mode="bilinear", align_corners=False)[0, 0].numpy()
+
+    def _zoomed(self, shape: tuple[int, int]) -> tuple[int, int]:
+        """Height and width at which the network sees a tile of that shape."""
+        height, width = (round(side * self._settings.zoom) for side in shape)
+        return height, width
 
 
 def around(known: Tensor) -> Tensor:
