@@ -87,6 +87,13 @@ def add_settings_options(group: argparse._ArgumentGroup) -> None:
         help="leave borders of roots where the network puts them, in steps of four pixels",
     )
     group.add_argument(
+        "--no-balance",
+        dest="balance",
+        action="store_false",
+        default=None,
+        help="leave the colour of the light in the image; else roots on coloured ground are shown as if on grey",
+    )
+    group.add_argument(
         "--tile", type=int, metavar="PIXELS", help="side of the tiles, a multiple of 32 (fits the image)"
     )
     group.add_argument("--overlap", type=float, metavar="SHARE", help="least overlap of tiles, 0 to 0.5 of their side")

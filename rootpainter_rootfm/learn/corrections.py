@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from .. import images, masks
+from .. import images, light, masks
 from ..errors import DataError, ImageError, MaskError
 from .cache import ArrayCache
 from .data import Truth
@@ -56,6 +56,7 @@ class Corrections:
     Args:
         dataset: Folder of the project's images.
         train, val: The two folders of its annotations.
+        balance: Whether photographs are seen as if under white light.
         cache_bytes: Decoded images and annotations kept in memory.
 
     Attributes:
@@ -63,11 +64,12 @@ class Corrections:
         problems: What could not be used, and why, by file name.
     """
 
-    def __init__(self, dataset: Path, train: Path, val: Path, cache_bytes: int = 2 << 30) -> None:
+    def __init__(self, dataset: Path, train: Path, val: Path, balance: bool = True, cache_bytes: int = 2 << 30) -> None:
         self.training: tuple[Correction, ...] = ()
         self.validation: tuple[Correction, ...] = ()
         self.problems: dict[str, str] = {}
         self._dataset, self._folders = dataset, (train, val)
+        self._balance = balance
         self._cache = ArrayCache(cache_bytes)
         self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
         self._photographs: dict[str, Path] = {}
@@ -105,7 +107,7 @@ class Corrections:
         Raises:
             ImageError, MaskError, DataError: a file is gone, unreadable, or of another size than its image.
         """
-        image = self._cache.get((correction.image, ()), lambda: images.read(correction.image))
+        image = self._image(correction.image)
         root, known = self._annotation(correction)
         if root.shape != image.shape[:2]:
             raise DataError(
@@ -131,10 +133,15 @@ class Corrections:
             return None
         path = paths[rng.integers(len(paths))]
         try:
-            return self._cache.get((path, ()), lambda: images.read(path))
+            return self._image(path)
         except ImageError:
             self._others.remove(path)
             raise
+
+    def _image(self, path: Path) -> np.ndarray:
+        """H×W×3 uint8, as the network is shown it."""
+        shown = light.whitened if self._balance else lambda image: image
+        return self._cache.get((path, ()), lambda: shown(images.read(path)))
 
     def _annotation(self, correction: Correction) -> np.ndarray:
         """What `read` gives, as one 2×H×W array."""

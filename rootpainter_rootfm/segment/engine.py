@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .. import light
 from ..errors import ImageError, RootFMError
 from ..model.card import ModelCard
 from ..model.network import IMAGENET_STD, normalise
@@ -25,7 +26,7 @@ from .tiles import Plan, plan
 
 _log = logging.getLogger(__name__)
 
-METHOD: Final = 3
+METHOD: Final = 4
 """Raised whenever the same weights and settings would give another mask than before."""
 _CONTRAST: Final = sum(IMAGENET_STD) / 3
 """Of the network's input, to have black and white 1 apart."""
@@ -129,6 +130,7 @@ class Segmenter:
             "min_root_pixels": settings.min_root_pixels,
             "flips": settings.flips,
             "edges": settings.edges,
+            "balance": settings.balance,
             "scale": settings.scale,
             "padding": self._padding,
         }
@@ -177,23 +179,27 @@ class Segmenter:
     def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, progress: Progress) -> Blender:
         blender = Blender(tiles, self.threshold, self._footing.blend_on)
         order, batch = list(tiles), self._batch(tiles)
+        gains = torch.from_numpy(light.gains(image)).to(self._footing.device) if self.settings.balance else None
         for first in range(0, len(order), batch):
             cancel.check()
             places = order[first : first + batch]
             cut = np.stack([tiles.cut(image, row, column, self._padding) for row, column in places])
-            for place, probability in zip(places, self._probability(cut, tiles), strict=True):
+            for place, probability in zip(places, self._probability(cut, gains, tiles), strict=True):
                 blender.add(*place, probability)
             progress(first + len(places), len(order), "tiles")
         blender.finish()
         return blender
 
-    def _probability(self, cut: np.ndarray, tiles: Plan) -> Tensor:
+    def _probability(self, cut: np.ndarray, gains: Tensor | None, tiles: Plan) -> Tensor:
         """B×span×span float32 in [0, 1] for B×span×span×3 uint8, the mean over models and mirror images."""
         device = self._footing.device
         pixels = torch.from_numpy(cut)
         if device.type == "cuda":
             pixels = pixels.pin_memory()  # so that the copy runs beside the computing
-        inputs = _resized(pixels.to(device, non_blocking=True), (tiles.rows.side, tiles.columns.side))
+        pixels = pixels.to(device, non_blocking=True)
+        if gains is not None:
+            pixels = (pixels * gains).clamp_(max=255)
+        inputs = _resized(pixels, (tiles.rows.side, tiles.columns.side))
         mirrors = _MIRRORS if self.settings.flips else _MIRRORS[:1]
         total: Tensor | None = None
         for network in self._networks:
@@ -234,7 +240,7 @@ class Segmenter:
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """B×H×W×3 uint8 to the network's input, B×3×`size`."""
+    """B×H×W×3 in 0..255 to the network's input, B×3×`size`."""
     if tuple(pixels.shape[1:3]) == size:
         return normalise(pixels)
     return normalise(_interpolated(pixels.permute(0, 3, 1, 2).float(), size).permute(0, 2, 3, 1))

@@ -23,7 +23,7 @@ class SegmentSettings:
     """What a user may choose about segmenting; `None` means: what the model's card says.
 
     RootPainter's own way of using such a model is `SegmentSettings(tile=1024, overlap=0, padding="black",
-    threshold=0.5, precision="fp32", edges=False)`.
+    threshold=0.5, precision="fp32", edges=False, balance=False)`.
     """
 
     device: str = "auto"
@@ -49,11 +49,14 @@ class SegmentSettings:
     edges: bool = True
     """Lay the borders of roots where the photograph has them; without it they lie where the network, which decides in
     steps of four pixels, puts them."""
+    balance: bool = True
+    """The network sees the image as if under white light (`light`); without it, roots on a ground of a colour that the
+    model has not learnt may not be found."""
     scale: float = 1.0
     """The network sees the image enlarged by this factor, 0.25..4; 2 finds finer roots, for four times the work."""
     padding: str | None = None
     """What surrounds an image smaller than a tile: its own `reflect`ion, `black`, or the `mean` colour of photographs
-    (the colour that is zero for the network)."""
+    (without `balance` the colour that is zero for the network)."""
 
     def __post_init__(self) -> None:
         _check(
@@ -78,7 +81,7 @@ class SegmentSettings:
             "between 0 and 1",
         )
         _check("min_root_pixels", self.min_root_pixels, _whole(self.min_root_pixels, 0, 2**31), "0 or more")
-        for name in ("flips", "edges"):
+        for name in ("flips", "edges", "balance"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
         _check("scale", self.scale, _number(self.scale, *SCALES), f"from {SCALES[0]} to {SCALES[1]}")
         _check(

@@ -112,6 +112,7 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
         "min_root_pixels": 3,
         "flips": True,
         "edges": False,
+        "balance": False,
         "scale": 2.0,
         "padding": "black",
     }

@@ -54,7 +54,9 @@ def card(name="bright", **changes):
 def segmenter(*networks, settings=None, cards=None):
     networks = networks or (Brightness(),)
     return Segmenter(
-        networks, cards or [card() for _ in networks], settings or SegmentSettings(device="cpu", edges=False)
+        networks,
+        cards or [card() for _ in networks],
+        settings or SegmentSettings(device="cpu", edges=False, balance=False),
     )
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from rootpainter_rootfm import light
 from rootpainter_rootfm.errors import Cancelled, ImageError, RootFMError
 from rootpainter_rootfm.model import library
 from rootpainter_rootfm.progress import CancelToken
@@ -17,8 +18,8 @@ sizes = st.integers(1, 300)
 STEP = 5e-4  # of float16 below 1
 
 
-def cpu(edges=False, **values):
-    return SegmentSettings(device="cpu", edges=edges, **values)
+def cpu(edges=False, balance=False, **values):
+    return SegmentSettings(device="cpu", edges=edges, balance=balance, **values)
 
 
 @hypothesis_settings(max_examples=60)
@@ -202,6 +203,7 @@ def test_equal_signatures_mean_equal_weights_and_settings():
         {"threshold": 0.4},
         {"flips": True},
         {"edges": True},
+        {"balance": True},
         {"scale": 2.0},
         {"overlap": 0.25},
         {"tile": 64},
@@ -265,3 +267,15 @@ def test_a_download_is_told_of_for_every_model(monkeypatch):
     told = []
     Segmenter.load("lab", "field", settings=cpu(), progress=lambda *now: told.append(now))
     assert told == [(1, 2, "lab"), (1, 2, "field")]
+
+
+def test_the_colour_of_the_light_is_taken_out_of_the_whole_image_at_once():
+    image = photograph(70, 90)
+    blue = np.uint8(image * [0.6, 0.75, 1])
+    probability = {
+        balance: segmenter(settings=cpu(tile=32, balance=balance)).segment(blue).probability
+        for balance in (True, False)
+    }
+    shown = light.whitened(blue)
+    np.testing.assert_allclose(probability[True], brightness_probability(shown), atol=0.01)
+    assert np.abs(probability[True] - probability[False]).max() > 0.05

@@ -16,7 +16,7 @@ from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import card, photograph, segmenter
 
 UPSTREAM = SegmentSettings(
-    device="cpu", tile=1024, overlap=0, padding="black", threshold=0.5, precision="fp32", edges=False
+    device="cpu", tile=1024, overlap=0, padding="black", threshold=0.5, precision="fp32", edges=False, balance=False
 )
 
 
