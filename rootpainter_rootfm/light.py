@@ -1,8 +1,8 @@
-"""The colour of the light and of the ground, and photographs without it.
+"""Photographs without the colour of an uncommon light or ground.
 
-Roots on blue paper or under a yellow lamp are white roots all the same. A network that has not learnt that colour finds
-nothing there, so a photograph is first shown as if under white light: each channel is multiplied so that its bright
-parts are as bright as those of the others (Shades of Grey, Finlayson and Trezzi 2004).
+Roots on blue paper or under a coloured lamp are white roots all the same. A network that has not learnt that colour
+finds nothing there, so a photograph is shown to it in a light in which all channels are about as bright (the grey world
+of Buchsbaum 1980). The colours of soils and of roots themselves are left: they, too, tell roots from their ground.
 """
 
 from __future__ import annotations
@@ -12,34 +12,34 @@ from typing import Final
 
 import numpy as np
 
-POWER: Final = 6
-"""Of the mean that is made equal in all channels: 1 is the plain mean, more gives bright pixels more weight."""
+NATURAL: Final = 1.25
+"""A channel may be so many times brighter or darker than the mean of all: only what is beyond is taken out."""
 MOST: Final = 2.0
-"""A channel is multiplied or divided by no more: an image in one colour alone has no white light to be shown under."""
+"""A channel is multiplied or divided by no more: an image in one colour alone has no other light to be shown in."""
 ENOUGH: Final = 1_000_000
 """Pixels that are looked at; of a larger image, every second or third of a row and of a column."""
 
 
 def gains(image: np.ndarray) -> np.ndarray:
-    """The factors that take the colour of the light out of an image.
+    """The factors that take an uncommon colour out of an image.
 
     Args:
         image: H×W×3 uint8.
 
     Returns:
-        3 float32, one for each channel, in 1/`MOST`..`MOST`; 1 where the image is grey or a channel is empty.
+        3 float32, one for each channel, in 1/`MOST`..`MOST`; 1 where the colours are natural or a channel is empty.
     """
     step = max(1, math.isqrt(image.shape[0] * image.shape[1] // ENOUGH))
-    part = image[::step, ::step]
-    counts = np.stack([np.bincount(part[..., channel].ravel(), minlength=256) for channel in range(3)])
-    means = (counts @ np.arange(256.0) ** POWER / counts.sum(1)) ** (1 / POWER)
+    means = image[::step, ::step].mean((0, 1))
     if not means.all():
         return np.ones(3, np.float32)
-    return np.clip(means.mean() / means, 1 / MOST, MOST).astype(np.float32)
+    wanted = np.log(means.mean() / means)
+    beyond = np.sign(wanted) * np.maximum(0, np.abs(wanted) - math.log(NATURAL))
+    return np.exp(beyond).clip(1 / MOST, MOST).astype(np.float32)
 
 
-def whitened(image: np.ndarray) -> np.ndarray:
-    """H×W×3 uint8: an image as it would be under white light."""
+def balanced(image: np.ndarray) -> np.ndarray:
+    """H×W×3 uint8: an image without an uncommon colour."""
     levels = np.arange(256)[:, None] * gains(image)
     table = np.rint(levels.clip(max=255)).astype(np.uint8)
     return np.stack([table[:, channel][image[..., channel]] for channel in range(3)], axis=2)

@@ -91,7 +91,7 @@ def add_settings_options(group: argparse._ArgumentGroup) -> None:
         dest="balance",
         action="store_false",
         default=None,
-        help="leave the colour of the light in the image; else roots on coloured ground are shown as if on grey",
+        help="leave an uncommon colour, such as that of blue paper, in the image",
     )
     group.add_argument(
         "--tile", type=int, metavar="PIXELS", help="side of the tiles, a multiple of 32 (fits the image)"

@@ -56,7 +56,7 @@ class Corrections:
     Args:
         dataset: Folder of the project's images.
         train, val: The two folders of its annotations.
-        balance: Whether photographs are seen as if under white light.
+        balance: Whether uncommon colours are taken out of the photographs.
         cache_bytes: Decoded images and annotations kept in memory.
 
     Attributes:
@@ -140,7 +140,7 @@ class Corrections:
 
     def _image(self, path: Path) -> np.ndarray:
         """H×W×3 uint8, as the network is shown it."""
-        shown = light.whitened if self._balance else lambda image: image
+        shown = light.balanced if self._balance else lambda image: image
         return self._cache.get((path, ()), lambda: shown(images.read(path)))
 
     def _annotation(self, correction: Correction) -> np.ndarray:

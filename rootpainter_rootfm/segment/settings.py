@@ -50,8 +50,8 @@ class SegmentSettings:
     """Lay the borders of roots where the photograph has them; without it they lie where the network, which decides in
     steps of four pixels, puts them."""
     balance: bool = True
-    """The network sees the image as if under white light (`light`); without it, roots on a ground of a colour that the
-    model has not learnt may not be found."""
+    """Take an uncommon colour, such as that of blue paper, out of the image (`light`); without it, roots on a ground of
+    a colour that the model has not learnt may not be found."""
     scale: float = 1.0
     """The network sees the image enlarged by this factor, 0.25..4; 2 finds finer roots, for four times the work."""
     padding: str | None = None

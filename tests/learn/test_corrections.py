@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rootpainter_rootfm import masks
+from rootpainter_rootfm import light, masks
 from rootpainter_rootfm.errors import DataError, ImageError, MaskError
 from rootpainter_rootfm.learn import corrections
 from rootpainter_rootfm.learn.corrections import Corrections, divide, read
@@ -61,6 +61,18 @@ def test_training_and_validation_annotations_belong_to_their_images_whatever_the
     assert [item.image.name for item in found.validation] == ["b [1].TIF"]
     truth = found.truth(found.training[0])
     assert truth.image.shape == (96, 128, 3) and truth.root.sum() == 4 * 55
+
+
+@pytest.mark.parametrize("balance", [True, False])
+def test_photographs_are_learnt_from_as_the_network_is_shown_them(project, balance):
+    blue = np.uint8(np.random.default_rng(0).integers(0, 256, (96, 128, 3)) * [0.4, 0.4, 1])
+    for stem in ("a", "b"):
+        Image.fromarray(blue).save(project / "images" / f"{stem}.png")
+    annotate(project, "train", "a")
+    found = opened(project, balance=balance)
+    shown = light.balanced(blue) if balance else blue
+    np.testing.assert_array_equal(found.truth(found.training[0]).image, shown)
+    np.testing.assert_array_equal(found.photograph(np.random.default_rng(0)), shown)
 
 
 @pytest.mark.parametrize("part", ["train", "val"])

@@ -271,11 +271,11 @@ def test_a_download_is_told_of_for_every_model(monkeypatch):
 
 def test_the_colour_of_the_light_is_taken_out_of_the_whole_image_at_once():
     image = photograph(70, 90)
-    blue = np.uint8(image * [0.6, 0.75, 1])
+    blue = np.uint8(image * [0.35, 0.5, 1])
     probability = {
         balance: segmenter(settings=cpu(tile=32, balance=balance)).segment(blue).probability
         for balance in (True, False)
     }
-    shown = light.whitened(blue)
+    shown = light.balanced(blue)
     np.testing.assert_allclose(probability[True], brightness_probability(shown), atol=0.01)
     assert np.abs(probability[True] - probability[False]).max() > 0.05
