@@ -39,7 +39,10 @@ def gains(image: np.ndarray) -> np.ndarray:
 
 
 def balanced(image: np.ndarray) -> np.ndarray:
-    """H×W×3 uint8: an image without an uncommon colour."""
-    levels = np.arange(256)[:, None] * gains(image)
+    """H×W×3 uint8: an image without an uncommon colour; itself where it has none."""
+    factors = gains(image)
+    if (factors == 1).all():
+        return image
+    levels = np.arange(256)[:, None] * factors
     table = np.rint(levels.clip(max=255)).astype(np.uint8)
     return np.stack([table[:, channel][image[..., channel]] for channel in range(3)], axis=2)

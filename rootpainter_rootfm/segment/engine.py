@@ -179,7 +179,7 @@ class Segmenter:
     def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, progress: Progress) -> Blender:
         blender = Blender(tiles, self.threshold, self._footing.blend_on)
         order, batch = list(tiles), self._batch(tiles)
-        gains = torch.from_numpy(light.gains(image)).to(self._footing.device) if self.settings.balance else None
+        gains = self._gains(image)
         for first in range(0, len(order), batch):
             cancel.check()
             places = order[first : first + batch]
@@ -189,6 +189,11 @@ class Segmenter:
             progress(first + len(places), len(order), "tiles")
         blender.finish()
         return blender
+
+    def _gains(self, image: np.ndarray) -> Tensor | None:
+        """What the channels are multiplied by; None where the image is shown as it is."""
+        gains = light.gains(image) if self.settings.balance else np.ones(3, np.float32)
+        return None if (gains == 1).all() else torch.from_numpy(gains).to(self._footing.device)
 
     def _probability(self, cut: np.ndarray, gains: Tensor | None, tiles: Plan) -> Tensor:
         """B×span×span float32 in [0, 1] for B×span×span×3 uint8, the mean over models and mirror images."""
