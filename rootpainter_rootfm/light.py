@@ -45,4 +45,7 @@ def balanced(image: np.ndarray) -> np.ndarray:
         return image
     levels = np.arange(256)[:, None] * factors
     table = np.rint(levels.clip(max=255)).astype(np.uint8)
-    return np.stack([table[:, channel][image[..., channel]] for channel in range(3)], axis=2)
+    shown = np.empty_like(image)
+    for channel in range(3):
+        shown[..., channel] = table[:, channel][image[..., channel]]
+    return shown

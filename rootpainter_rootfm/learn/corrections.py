@@ -140,8 +140,11 @@ class Corrections:
 
     def _image(self, path: Path) -> np.ndarray:
         """H×W×3 uint8, as the network is shown it."""
-        shown = light.balanced if self._balance else lambda image: image
-        return self._cache.get((path, ()), lambda: shown(images.read(path)))
+        return self._cache.get((path, ()), lambda: self._read(path))
+
+    def _read(self, path: Path) -> np.ndarray:
+        image = images.read(path)
+        return light.balanced(image) if self._balance else image
 
     def _annotation(self, correction: Correction) -> np.ndarray:
         """What `read` gives, as one 2×H×W array."""

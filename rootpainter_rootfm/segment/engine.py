@@ -179,32 +179,24 @@ class Segmenter:
     def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, progress: Progress) -> Blender:
         blender = Blender(tiles, self.threshold, self._footing.blend_on)
         order, batch = list(tiles), self._batch(tiles)
-        gains = self._gains(image)
+        shown = light.balanced(image) if self.settings.balance else image
         for first in range(0, len(order), batch):
             cancel.check()
             places = order[first : first + batch]
-            cut = np.stack([tiles.cut(image, row, column, self._padding) for row, column in places])
-            for place, probability in zip(places, self._probability(cut, gains, tiles), strict=True):
+            cut = np.stack([tiles.cut(shown, row, column, self._padding) for row, column in places])
+            for place, probability in zip(places, self._probability(cut, tiles), strict=True):
                 blender.add(*place, probability)
             progress(first + len(places), len(order), "tiles")
         blender.finish()
         return blender
 
-    def _gains(self, image: np.ndarray) -> Tensor | None:
-        """What the channels are multiplied by; None where the image is shown as it is."""
-        gains = light.gains(image) if self.settings.balance else np.ones(3, np.float32)
-        return None if (gains == 1).all() else torch.from_numpy(gains).to(self._footing.device)
-
-    def _probability(self, cut: np.ndarray, gains: Tensor | None, tiles: Plan) -> Tensor:
+    def _probability(self, cut: np.ndarray, tiles: Plan) -> Tensor:
         """B×span×span float32 in [0, 1] for B×span×span×3 uint8, the mean over models and mirror images."""
         device = self._footing.device
         pixels = torch.from_numpy(cut)
         if device.type == "cuda":
             pixels = pixels.pin_memory()  # so that the copy runs beside the computing
-        pixels = pixels.to(device, non_blocking=True)
-        if gains is not None:
-            pixels = (pixels * gains).clamp_(max=255)
-        inputs = _resized(pixels, (tiles.rows.side, tiles.columns.side))
+        inputs = _resized(pixels.to(device, non_blocking=True), (tiles.rows.side, tiles.columns.side))
         mirrors = _MIRRORS if self.settings.flips else _MIRRORS[:1]
         total: Tensor | None = None
         for network in self._networks:
@@ -245,7 +237,7 @@ class Segmenter:
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:
-    """B×H×W×3 in 0..255 to the network's input, B×3×`size`."""
+    """B×H×W×3 uint8 to the network's input, B×3×`size`."""
     if tuple(pixels.shape[1:3]) == size:
         return normalise(pixels)
     return normalise(_interpolated(pixels.permute(0, 3, 1, 2).float(), size).permute(0, 2, 3, 1))

@@ -56,7 +56,7 @@ class SegmentSettings:
     """The network sees the image enlarged by this factor, 0.25..4; 2 finds finer roots, for four times the work."""
     padding: str | None = None
     """What surrounds an image smaller than a tile: its own `reflect`ion, `black`, or the `mean` colour of photographs
-    (without `balance` the colour that is zero for the network)."""
+    (the colour that is zero for the network)."""
 
     def __post_init__(self) -> None:
         _check(

@@ -105,7 +105,7 @@ class FineTuning:
         for left in request.logs.glob(f"{Path(MODEL).stem}*"):
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
-        corrections = Corrections(request.images, request.train, request.val, request.settings.balance)
+        corrections = Corrections(request.images, request.train, request.val, balance=request.settings.balance)
         tuner, judge, latest = self._begin()
         yield from self._wait_for(corrections)
         self._show("running", "Training started")

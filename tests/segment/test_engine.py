@@ -277,5 +277,5 @@ def test_the_colour_of_the_light_is_taken_out_of_the_whole_image_at_once():
         for balance in (True, False)
     }
     shown = light.balanced(blue)
-    np.testing.assert_allclose(probability[True], brightness_probability(shown), atol=0.01)
+    np.testing.assert_allclose(probability[True], brightness_probability(shown), atol=STEP)
     assert np.abs(probability[True] - probability[False]).max() > 0.05
