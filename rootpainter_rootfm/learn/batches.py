@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from . import augment, clutter, patches, synthetic
 from .cache import ArrayCache
-from .data import Dataset, load
+from .data import Dataset, load_shown
 from .patches import Patch
 from .plan import TrainPlan
 
@@ -85,7 +85,7 @@ class Batches(TorchDataset[Batch]):
     def _cut(self, rng: Generator, size: int) -> Patch:
         dataset = self._datasets[rng.integers(len(self._datasets))]
         item = dataset.items[rng.integers(len(dataset.items))]
-        return patches.cut(rng, self._cache.get(item, lambda: load(item)), size, self._plan.scale)
+        return patches.cut(rng, self._cache.get(item, lambda: load_shown(item)), size, self._plan.scale)
 
     def _root_free(self, rng: Generator, size: int) -> np.ndarray | None:
         """A part of a real image without roots, S×S×3 uint8; None when a few tries found none."""

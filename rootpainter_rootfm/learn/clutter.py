@@ -1,4 +1,4 @@
-"""What lies about in photographs of roots, may be taken for one and is none: rims, frames, labels, leaves, droplets."""
+"""What lies about in photographs of roots, may be taken for one and is none: rims, frames, labels, leaves, drops."""
 
 from __future__ import annotations
 
@@ -131,6 +131,23 @@ def _droplets(rng: Generator, layer: Image.Image) -> None:
         pen.ellipse([x - a, y - b, x + a, y + b], outline=colour, fill=colour if filled else None)
 
 
+def _condensation(rng: Generator, layer: Image.Image) -> None:
+    """Mist on the tube or the lid: drops beside each other, dark or clear, with a bright rim or a glint of the lamp."""
+    pen = ImageDraw.Draw(layer, "RGBA")
+    distance = float(np.exp(rng.uniform(np.log(5), np.log(40))))
+    left, top = rng.uniform(-0.5, 0.6, 2) * layer.size
+    width, height = rng.uniform(0.3, 1.5, 2) * layer.size
+    rows, columns = np.mgrid[top : top + height : distance, left : left + width : distance]
+    places = np.stack([columns, rows], -1).reshape(-1, 2) + rng.normal(0, 0.3 * distance, (rows.size, 2))
+    shade, rim = (*_colour(rng), int(rng.choice([0, rng.uniform(40, 160)]))), (*_colour(rng), int(rng.uniform(40, 220)))
+    glint = (255, 255, 255, int(rng.choice([0, rng.uniform(80, 255)])))
+    for (x, y), radius in zip(places, distance * rng.uniform(0.15, 0.6, len(places)), strict=True):
+        tall = radius * rng.uniform(0.7, 1.4)
+        pen.ellipse([x - radius, y - tall, x + radius, y + tall], fill=shade, outline=rim)
+        spot = 0.2 * radius
+        pen.ellipse([x - 2 * spot, y - 3 * spot, x, y - spot], fill=glint)
+
+
 def _scratches(rng: Generator, layer: Image.Image) -> None:
     """Short straight scratches, thinner than most roots."""
     pen, colour = ImageDraw.Draw(layer), _colour(rng)
@@ -149,7 +166,7 @@ _THINGS: tuple[Callable[[Generator, Image.Image], None], ...] = (
     _label,
     _leaf,
     _droplets,
-    _droplets,
+    _condensation,
     _scratches,
 )
 

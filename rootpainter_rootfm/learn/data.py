@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from .. import images, masks
+from .. import images, light, masks
 from ..errors import DataError, MaskError
 
 SPLITS = ("train", "val", "test")
@@ -100,6 +100,12 @@ def load(item: Item) -> Truth:
             f"{image.shape[1]}×{image.shape[0]}: they must be equal."
         )
     return truth
+
+
+def load_shown(item: Item) -> Truth:
+    """The same, as a segmenter shows it to the network: without an uncommon colour. Raises what `load` raises."""
+    truth = load(item)
+    return replace(truth, image=light.balanced(truth.image))
 
 
 def read_truth(path: Path) -> np.ndarray:

@@ -12,7 +12,7 @@ from PIL import Image
 from ..model.network import MobileSAM, normalise
 from . import patches
 from .batches import Batch
-from .data import Dataset, load
+from .data import Dataset, load_shown
 from .metrics import Confusion, pooled
 
 PATCHES = 6  # of every dataset at least
@@ -44,7 +44,7 @@ class ValidationPatches:
         for dataset in datasets:
             rng = np.random.default_rng(0)
             items = [dataset.items[i] for i in rng.permutation(len(dataset.items))]
-            cuts = [patches.cut(rng, load(items[i % len(items)]), SIDE, (1, 1)) for i in range(count)]
+            cuts = [patches.cut(rng, load_shown(items[i % len(items)]), SIDE, (1, 1)) for i in range(count)]
             self._batches[dataset.name] = Batch.of(cuts)
 
     def __bool__(self) -> bool:

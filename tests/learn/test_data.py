@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rootpainter_rootfm import masks
+from rootpainter_rootfm import light, masks
 from rootpainter_rootfm.errors import DataError, ImageError, MaskError
-from rootpainter_rootfm.learn.data import Item, load, read_datasets, read_truth
+from rootpainter_rootfm.learn.data import Item, load, load_shown, read_datasets, read_truth
 from tests.learn.helpers import photograph, write_data, write_manifest
 
 
@@ -20,6 +20,18 @@ def test_a_manifest_gives_its_datasets_with_their_splits(tmp_path):
     np.testing.assert_array_equal(truth.image, image)
     np.testing.assert_array_equal(truth.root, mask)
     assert truth.known is None
+
+
+def test_a_network_is_shown_images_without_uncommon_colours_and_their_masks_as_they_are(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    file = tmp_path / rows[0]["image"]
+    blue = np.uint8(np.asarray(Image.open(file).convert("RGB")) * (0.3, 0.4, 1))
+    Image.fromarray(blue).save(file)
+    item = read_datasets(tmp_path)[0].items[0]
+    as_it_is, shown = load(item), load_shown(item)
+    assert (light.gains(as_it_is.image) != 1).any()
+    np.testing.assert_array_equal(shown.image, light.balanced(as_it_is.image))
+    np.testing.assert_array_equal(shown.root, as_it_is.root)
 
 
 def test_datasets_are_chosen_by_name_and_by_split(tmp_path):
