@@ -17,7 +17,7 @@ class FineTuneSettings:
     """Patches that go through the network together; between them the trainer looks for a stop."""
     epoch: int = 64
     """Patches in an epoch, after which the model is validated."""
-    rate: float = 1e-4
+    rate: float = 3e-4
     decay: float = 0.01
     clip: float = 1.0
     average: float = 0.98

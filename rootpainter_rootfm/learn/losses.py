@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ROOT_PIXELS = 20.0  # a patch with less root than this has no Dice of its own worth following
-SURE = 0.25  # a model is believed where its probability is this near to 0 or 1
+SURE = 0.25  # a model is sure where its probability is this near to 0 or 1
+SURELY_SOIL = 0.05  # so near to 0 where it is believed about soil: most of the roots that models miss have more
 DOUBTED = 0.25  # what such a pixel weighs where somebody painted: of what a model misses, only a part gets painted
 LEAST = 0.1  # of the weight of all that is held: what strokes of one class may weigh where the other has hardly any
 
@@ -45,7 +46,7 @@ def corrected_dice_bce(
             with strokes.
     """
     logits = logits.float()
-    sure = ((before - 0.5).abs() > 0.5 - SURE) & ~free & ~known
+    sure = ((before > 1 - SURE) | (before < SURELY_SOIL)) & ~free & ~known
     corrected = known.flatten(1).any(1)[:, None, None, None]
     held = torch.where(corrected, DOUBTED, 1.0) * sure
     strokes = _strokes(root, known, painted, held.sum())

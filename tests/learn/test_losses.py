@@ -124,14 +124,14 @@ def test_much_red_weighs_no_more_than_little_soil_or_a_tenth_of_what_is_held():
 
 def test_what_the_model_was_sure_of_is_held_and_nothing_else():
     root, known, before, free = corrections()
-    before[..., :8] = 0.4
+    before[..., :4], before[..., 4:8], before[..., 8:9], before[..., 9:10] = 0.4, 0.1, 0.7, 0.8
     free[..., 56:] = True
     logits = torch.zeros_like(before).requires_grad_()
     corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
     moved = logits.grad != 0
-    held = (before < 0.25) & ~free
-    assert (moved == (held | known)).all()
-    assert (logits.grad[known] < 0).all() and (logits.grad[held & ~known] > 0).all()
+    soil, root_before = (before < 0.05) & ~free, before > 0.75
+    assert (moved == (soil | root_before | known)).all()
+    assert (logits.grad[known | root_before] < 0).all() and (logits.grad[soil & ~known] > 0).all()
 
 
 def test_where_somebody_painted_the_model_is_believed_less():
