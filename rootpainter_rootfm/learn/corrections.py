@@ -97,6 +97,11 @@ class Corrections:
             training, validation = ([replace(item, part=part) for item in both] for part in ("train", "val"))
         self.training, self.validation = tuple(training), tuple(validation)
 
+    @property
+    def divided(self) -> bool:
+        """Whether images are divided, so that what is learnt from and what is validated on are parts of the same."""
+        return any(item.part for item in self.training)
+
     def strokes(self, correction: Correction) -> Strokes:
         """The image, ready to draw patches from; raises what `truth` raises."""
         return self._cache.get((correction, Strokes), lambda: Strokes.of(self.truth(correction)))

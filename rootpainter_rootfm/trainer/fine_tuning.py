@@ -106,43 +106,53 @@ class FineTuning:
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
         corrections = Corrections(request.images, request.train, request.val, balance=request.settings.balance)
-        tuner, judge, latest = self._begin()
+        latest = self._newest()
+        began_with = latest.path
+        tuner, judge = self._begin(began_with)
         yield from self._wait_for(corrections)
         self._show("running", "Training started")
         self._journal.tell("Training started", request.messages)
         while self._state["epochs_without_progress"] < PATIENCE:
             learnt = yield from tuner.epoch(corrections)
             self._log("train", learnt)
-            before = corrections.training, corrections.validation
+            before, divided = (corrections.training, corrections.validation), corrections.divided
             yield from self._look(corrections)
             if not corrections.training:
                 yield from self._wait_for(corrections)
                 self._show("running", "Training goes on")
                 continue
             if self._replaced(latest):
-                tuner, judge, latest = self._begin()
+                latest = self._newest()
+                began_with = latest.path
+                tuner, judge = self._begin(began_with)
+            elif divided and not corrections.divided:
+                # What an image taught would count in favour of whatever is validated on it.
+                tuner, judge = self._begin(began_with)
             yield from self._validate(tuner, judge, latest, corrections, learnt)
             if before != (corrections.training, corrections.validation):
                 self._state["epochs_without_progress"] = 0
             self._tell_epoch()
         self._end("finished", f"Training finished as {PATIENCE} epochs without progress")
 
-    def _begin(self) -> tuple[FineTuner, Judge, _Newest]:
-        """Loads the project's newest model, or the foundation model that the project was begun with."""
+    def _newest(self) -> _Newest:
+        path = newest(self.request.models)
+        if path is not None and path.suffix == UNET:
+            raise Refused(f"{path.name} is a U-Net: stop and start training to go on with it.")
+        return _Newest(path, _stamp(path))
+
+    def _begin(self, path: Path | None) -> tuple[FineTuner, Judge]:
+        """Loads a model of the project, or, where it has none, the foundation model that it was begun with."""
         from ..learn.fine_tune import FineTuner
         from ..learn.fine_tune_settings import FineTuneSettings
         from ..learn.judge import Judge
         from ..segment.device import choose_device
 
-        latest = newest(self.request.models)
-        if latest is not None and latest.suffix == UNET:
-            raise Refused(f"{latest.name} is a U-Net: stop and start training to go on with it.")
         settings = FineTuneSettings(zoom=self.request.settings.scale)
         device = choose_device(self.request.settings.device)
         if device.type != "cpu":
             settings = settings.on_gpu()
-        tuner = FineTuner(self._load(latest), device, settings)
-        return tuner, Judge(tuner, tuner.start), _Newest(latest, _stamp(latest))
+        tuner = FineTuner(self._load(path), device, settings)
+        return tuner, Judge(tuner, tuner.start)
 
     def _load(self, path: Path | None) -> MobileSAM:
         from ..model.library import load_model

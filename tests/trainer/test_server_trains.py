@@ -171,6 +171,25 @@ def test_new_annotations_reset_the_patience_and_are_learnt_from(at_work, scores,
     assert at_work.training()["state"] == "running"
 
 
+def test_what_an_image_taught_is_unlearnt_before_others_are_validated_on_it(at_work, scores, monkeypatch):
+    loaded, load = [], fine_tuning.FineTuning._load
+    monkeypatch.setattr(
+        fine_tuning.FineTuning, "_load", lambda self, path: loaded.append(path.name) or load(self, path)
+    )
+    monkeypatch.setattr(fine_tuning, "PATIENCE", 1000)
+    at_work.annotate("a.png", "val")
+    scores[:] = [0.5, 0.9]
+    start(at_work)
+    at_work.until(lambda: len(models(at_work)) == 2, SECONDS)
+    assert loaded == ["000001_1.pth"]
+    at_work.annotate("b.png")
+    at_work.until(lambda: len(loaded) == 2, SECONDS)
+    at_work.annotate("c.png")
+    epoch = at_work.training()["epoch"]
+    at_work.until(lambda: at_work.training()["epoch"] > epoch + 3, SECONDS)
+    assert loaded == ["000001_1.pth"] * 2
+
+
 def test_a_deleted_image_is_left_out_and_named(at_work):
     for name in ("a.png", "b.png", "c.png"):
         at_work.annotate(name)
