@@ -75,7 +75,7 @@ def test_pixels_that_nobody_painted_have_no_influence(tuner):
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(("images", "divided", "share"), [(1, True, 1 / 3), (1, False, 1 / 2), (3, False, 3 / 4)])
+@pytest.mark.parametrize(("images", "divided", "share"), [(1, True, 1 / 5), (1, False, 1 / 2), (3, False, 3 / 4)])
 def test_few_images_move_a_model_part_of_the_way(project, tuner, images, divided, share):
     if divided:
         for annotation in (project / "val").iterdir():
