@@ -68,8 +68,8 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._dice = self.plot.plot(pen=pyqtgraph.mkPen(_LINE, width=1), **dots)
         self._best = self.plot.plot(pen=pyqtgraph.mkPen(_BEST, width=2))
         self.plot.setToolTip(
-            "Agreement with the images that you corrected for checking, 1 is perfect: with your strokes, and with the "
-            "mask where you painted nothing. Green is the best so far."
+            "Agreement with the images that you corrected for checking, 1 is perfect: most of all with your strokes, "
+            "and a little with the mask where you painted nothing, so it begins low. Green is the best so far."
         )
 
     def _make_buttons(self, window: Any) -> None:
