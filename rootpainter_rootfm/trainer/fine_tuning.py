@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -10,33 +9,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .. import files
 from ..errors import RootFMError
 from .instructions import Instruction
 from .logs import Journal, write_metrics
 from .models import UNET, Models, newest, numbered
 from .paths import Refused
 from .requests import TrainingRequest
+from .training_file import Lineage, TrainingFile
 
 if TYPE_CHECKING:
     from ..learn.corrections import Corrections
     from ..learn.fine_tune import FineTuner
-    from ..learn.judge import Judge
+    from ..learn.judge import Judge, Verdict
     from ..learn.measuring import Measured
     from ..model.network import MobileSAM
 
 logger = logging.getLogger(__name__)
 
-STATE = ".rootfm_training.json"
 MODEL = ".rootfm_model.pth"
 PATIENCE = 20
 """Epochs without a better model after which training ends; ten minutes and more on a CPU."""
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often the folders are looked at while there is nothing to learn from."""
-HISTORY = 500
-"""Epochs that the window can plot."""
 
 Stamp = tuple[str, int, int]
 
@@ -56,17 +52,7 @@ class FineTuning:
         self.request = request
         self._models, self._journal = models, journal
         self._stop = Event()
-        self._state: dict[str, Any] = {
-            "state": "running",
-            "started": time.time(),
-            "epoch": 0,
-            "epochs_without_progress": 0,
-            "patience": PATIENCE,
-            "best_dice": None,
-            "history": [],
-            "saved": None,
-            "message": "Waiting for annotations",
-        }
+        self._file = TrainingFile(request.logs, PATIENCE)
         self._told: set[str] = set()
         self._suspected: set[str] = set()
 
@@ -106,13 +92,14 @@ class FineTuning:
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
         corrections = Corrections(request.images, request.train, request.val, balance=request.settings.balance)
+        yield from self._look(corrections)
         latest = self._newest()
-        began_with = latest.path
-        tuner, judge = self._begin(began_with)
+        origin = self._origin(latest.path)
+        tuner, judge = self._begin(latest.path if corrections.divided else origin)
         yield from self._wait_for(corrections)
         self._show("running", "Training started")
         self._journal.tell("Training started", request.messages)
-        while self._state["epochs_without_progress"] < PATIENCE:
+        while self._file.without_progress < PATIENCE:
             learnt = yield from tuner.epoch(corrections)
             self._log("train", learnt)
             before, divided = (corrections.training, corrections.validation), corrections.divided
@@ -123,14 +110,17 @@ class FineTuning:
                 continue
             if self._replaced(latest):
                 latest = self._newest()
-                began_with = latest.path
-                tuner, judge = self._begin(began_with)
+                origin = latest.path
+                tuner, judge = self._begin(origin)
             elif divided and not corrections.divided:
-                # What an image taught would count in favour of whatever is validated on it.
-                tuner, judge = self._begin(began_with)
-            yield from self._validate(tuner, judge, latest, corrections, learnt)
+                tuner, judge = self._begin(origin)
+            verdict = yield from judge.compare(tuner.learnt(corrections), corrections)
+            saved = verdict.better and self._save(verdict.current.network, latest, origin, corrections.divided)
+            if saved:
+                judge.accept(verdict.current)
+            self._note(learnt, verdict, saved)
             if before != (corrections.training, corrections.validation):
-                self._state["epochs_without_progress"] = 0
+                self._file.without_progress = 0
             self._tell_epoch()
         self._end("finished", f"Training finished as {PATIENCE} epochs without progress")
 
@@ -139,6 +129,19 @@ class FineTuning:
         if path is not None and path.suffix == UNET:
             raise Refused(f"{path.name} is a U-Net: stop and start training to go on with it.")
         return _Newest(path, _stamp(path))
+
+    def _origin(self, latest: Path | None) -> Path | None:
+        """The model to begin again with once no image is divided any more; None for the foundation model.
+
+        What a divided image taught would count in favour of whatever is validated on it later. So a newest model that
+        learnt from one is passed over in favour of the model that its training began with.
+        """
+        lineage = self._file.last_saved
+        if latest is None or lineage is None or not lineage.divided or lineage.model != latest.name:
+            return latest
+        if lineage.begun_with is None:
+            return None if self.request.model else latest
+        return next((path for path in self.request.models.iterdir() if path.name == lineage.begun_with), latest)
 
     def _begin(self, path: Path | None) -> tuple[FineTuner, Judge]:
         """Loads a model of the project, or, where it has none, the foundation model that it was begun with."""
@@ -197,22 +200,7 @@ class FineTuning:
         )
         return True
 
-    def _validate(
-        self, tuner: FineTuner, judge: Judge, latest: _Newest, corrections: Corrections, learnt: Measured
-    ) -> Iterator[None]:
-        """Measures the model against the newest saved one, and saves it if it is better."""
-        verdict = yield from judge.compare(tuner.learnt(corrections), corrections)
-        self._log("cur_val", verdict.current.validated)
-        self._log("prev_val", verdict.best.validated)
-        self._state["epoch"] += 1
-        self._state["epochs_without_progress"] = 0 if verdict.better else self._state["epochs_without_progress"] + 1
-        best = verdict.best
-        if verdict.better and self._save(verdict.current.network, latest):
-            best = verdict.current
-            judge.accept(best)
-        self._note(verdict.current.validated, best.validated, learnt)
-
-    def _save(self, network: MobileSAM, latest: _Newest) -> bool:
+    def _save(self, network: MobileSAM, latest: _Newest, origin: Path | None, divided: bool) -> bool:
         """Saves a network as the project's next model; on failure tells why, and training goes on."""
         from ..model.checkpoint import write_pth
 
@@ -226,26 +214,18 @@ class FineTuning:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
         latest.path, latest.stamp = path, _stamp(path)
-        self._state["saved"] = path.name
+        self._file.save(Lineage(path.name, origin.name if origin is not None else None, divided))
         self._journal.log(f"Saved {path}")
         return True
 
-    def _note(self, current: Measured, best: Measured, learnt: Measured) -> None:
-        self._state["best_dice"] = best.score
-        self._state["history"].append(
-            {
-                "time": time.time(),
-                "epoch": self._state["epoch"],
-                "dice": current.score,
-                "best": best.score,
-                "loss": learnt.loss,
-            }
-        )
-        del self._state["history"][:-HISTORY]
+    def _note(self, learnt: Measured, verdict: Verdict, saved: bool) -> None:
+        self._log("cur_val", verdict.current.validated)
+        self._log("prev_val", verdict.best.validated)
+        best = verdict.current if saved else verdict.best
+        self._file.add(learnt, verdict.current.validated, best.validated, verdict.better)
 
     def _tell_epoch(self) -> None:
-        without = self._state["epochs_without_progress"]
-        message = f"Training {without} of max {PATIENCE} epochs without progress"
+        message = f"Training {self._file.without_progress} of max {PATIENCE} epochs without progress"
         self._show("running", message)
         self._journal.tell(message, self.request.messages)
 
@@ -265,10 +245,9 @@ class FineTuning:
             self._tell_once(f"The tables of training cannot be written. {error}")
 
     def _show(self, state: str, message: str) -> None:
-        """Writes the state for the window's plot."""
-        self._state |= {"state": state, "message": message}
+        """Shows in the window how it goes."""
         try:
-            files.write_text(self.request.logs / STATE, json.dumps(self._state))
+            self._file.show(state, message)
         except OSError as error:
             self._tell_once(f"The state of training cannot be shown. {error}")
 

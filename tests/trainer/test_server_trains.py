@@ -190,6 +190,36 @@ def test_what_an_image_taught_is_unlearnt_before_others_are_validated_on_it(at_w
     assert loaded == ["000001_1.pth"] * 2
 
 
+def test_started_again_with_a_second_image_it_begins_with_what_one_image_had_begun_with(at_work, scores, monkeypatch):
+    loaded, load = [], fine_tuning.FineTuning._load
+    monkeypatch.setattr(
+        fine_tuning.FineTuning, "_load", lambda self, path: loaded.append(path.name) or load(self, path)
+    )
+    at_work.annotate("a.png", "val")
+    scores[:] = [0.5, 0.9]
+    assert at_work.settle(start(at_work), SECONDS) == "executed"
+    first, second = models(at_work)
+    assert at_work.training()["last_saved"] == {"model": second, "begun_with": first, "divided": True}
+    # Nothing better comes of these two: what is known of the models is kept all the same.
+    for names, begun_with in (((), second), (("b.png",), first), (("c.png",), first)):
+        for name in names:
+            at_work.annotate(name)
+        loaded.clear()
+        scores[:] = [0.5] + [0.1] * 10
+        assert at_work.settle(start(at_work), SECONDS) == "executed"
+        assert loaded == [begun_with] and models(at_work) == [first, second]
+
+
+@pytest.mark.parametrize("left", ["", "[]", '{"last_saved": 5}', '{"last_saved": {"model": "000001_1.pth"}}'])
+def test_a_damaged_state_of_an_earlier_training_disturbs_nothing(at_work, left):
+    at_work.annotate("a.png", "val")
+    (at_work.root / "projects/p/logs").mkdir(parents=True, exist_ok=True)
+    (at_work.root / "projects/p/logs/.rootfm_training.json").write_text(left)
+    start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+
+
 def test_a_deleted_image_is_left_out_and_named(at_work):
     for name in ("a.png", "b.png", "c.png"):
         at_work.annotate(name)
