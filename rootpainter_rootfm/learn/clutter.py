@@ -10,6 +10,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 LETTERS = list("ABCDEFGHKLMNRSTXabdeghnrst0123456789-./ ")
 
+FAINTEST = 0.2  # opacity: the walls of a plate of gel are as pale as the roots in it
+
 Colour = tuple[int, ...]
 
 
@@ -49,7 +51,7 @@ def _rim(rng: Generator, layer: Image.Image) -> None:
 def _plate(rng: Generator, layer: Image.Image) -> None:
     """The walls of a square plate or a box of glass: lines beside each other, some of them bright."""
     pen, box = ImageDraw.Draw(layer), _large_box(rng, layer)
-    radius = rng.choice([0, rng.uniform(0, 0.5)]) * min(layer.size)
+    radius = rng.choice([0, rng.uniform(0, 1)]) * min(layer.size)
     for _ in range(int(rng.integers(1, 6))):
         pen.rounded_rectangle(box, radius, outline=_colour(rng), width=int(rng.integers(1, 9)))
         inwards = rng.uniform(0.01, 0.06) * min(layer.size)
@@ -177,4 +179,4 @@ def strew(rng: Generator, picture: np.ndarray) -> np.ndarray:
     for _ in range(int(rng.integers(1, 4))):
         _THINGS[int(rng.integers(len(_THINGS)))](rng, layer)
     blurred = layer.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
-    return np.asarray(Image.blend(Image.fromarray(picture), blurred, rng.uniform(0.5, 1)))
+    return np.asarray(Image.blend(Image.fromarray(picture), blurred, rng.uniform(FAINTEST, 1)))

@@ -18,6 +18,7 @@ from .patches import Patch
 RINGS = (1.0, 0.7, 0.4)  # shares of the radius at which a root's brightness changes
 MATS = 0.3  # share of the patches of fine roots that are covered with them
 THICKEST_OF_MAT = 4.0  # pixels of radius
+THICKEST = 32.0  # pixels of radius: what is thicker still is seen when the whole photograph is looked at, reduced
 FINE = 2  # roots are drawn at this multiple of the patch's size and then reduced, which smooths their edges
 
 
@@ -57,7 +58,7 @@ class Habit:
     @classmethod
     def random(cls, rng: Generator) -> Habit:
         """Fine or thick, straight or winding, bare or bushy."""
-        radius = float(np.exp(rng.uniform(np.log(0.8), np.log(14))))
+        radius = float(np.exp(rng.uniform(np.log(0.8), np.log(THICKEST))))
         return cls(
             radius=radius,
             wander=float(rng.uniform(0.02, 0.2)),
@@ -139,6 +140,7 @@ class Looks:
         edge: factor on the colour at a root's rim; below 1 is a lit cylinder, above 1 a transparent one.
         opacity: 0 to 1 by branching order: fine roots let the ground show.
         spread: how much roots of one image differ in brightness, as a share.
+        grain: how much the brightness of one root varies along and across it, as a share.
         soiled: share of root length hidden under specks of the ground.
     """
 
@@ -146,6 +148,7 @@ class Looks:
     edge: float
     opacity: tuple[float, float, float]
     spread: float
+    grain: float
     soiled: float
 
     @classmethod
@@ -168,6 +171,7 @@ class Looks:
             edge=float(rng.uniform(0.55, 1.15)),
             opacity=(base, base * fade, base * fade * fade),
             spread=float(rng.uniform(0, 0.25)),
+            grain=float(rng.choice([0, rng.uniform(0, 0.25)])),
             soiled=float(rng.choice([0, 0, rng.uniform(0, 0.3)])),
         )
 
@@ -205,9 +209,17 @@ def _paint(rng: Generator, picture: np.ndarray, roots: list[Root], looks: Looks)
     mask, cover, paint = (layer.reduce(FINE) for layer in (mask, cover, paint))
     alpha = np.asarray(cover.filter(blur), np.float32)[..., None] / 255
     alpha = alpha * _soil_cover(rng, height, width, looks.soiled)[..., None]
-    colours = np.asarray(paint.filter(blur), np.float32)
+    colours = np.asarray(paint.filter(blur), np.float32) * _grain(rng, height, width, looks.grain)[..., None]
     share = np.asarray(mask, np.float32) / 255
     return picture * (1 - alpha) + colours * alpha, share
+
+
+def _grain(rng: Generator, height: int, width: int, share: float) -> np.ndarray:
+    """H×W float, about 1: the wrinkles, stains and dirt of the roots' skin."""
+    if share == 0:
+        return np.ones((height, width), np.float32)
+    rough = ground.noise(rng, height, width, (2, 5, 14))
+    return (1 + share * (rough - rough.mean()) / (rough.std() + 1e-6)).astype(np.float32)
 
 
 def _soil_cover(rng: Generator, height: int, width: int, hidden: float) -> np.ndarray:
