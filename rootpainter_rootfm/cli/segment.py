@@ -94,6 +94,13 @@ def add_settings_options(group: argparse._ArgumentGroup) -> None:
         help="leave an uncommon colour, such as that of blue paper, in the image",
     )
     group.add_argument(
+        "--no-glance",
+        dest="glance",
+        action="store_false",
+        default=None,
+        help="do not look at large images reduced as well, for roots wider than about sixty pixels",
+    )
+    group.add_argument(
         "--tile", type=int, metavar="PIXELS", help="side of the tiles, a multiple of 32 (fits the image)"
     )
     group.add_argument("--overlap", type=float, metavar="SHARE", help="least overlap of tiles, 0 to 0.5 of their side")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from ..model.card import ModelCard
 from ..model.network import IMAGENET_STD, normalise
 from ..progress import CancelToken, Progress, silent
 from . import device as devices
+from . import glance
 from .blend import Blender, NotFiniteError
 from .edges import follow_edges
 from .settings import SegmentSettings
@@ -26,7 +28,7 @@ from .tiles import Plan, plan
 
 _log = logging.getLogger(__name__)
 
-METHOD: Final = 4
+METHOD: Final = 5
 """Raised whenever the same weights and settings would give another mask than before."""
 _CONTRAST: Final = sum(IMAGENET_STD) / 3
 """Of the network's input, to have black and white 1 apart."""
@@ -131,6 +133,7 @@ class Segmenter:
             "flips": settings.flips,
             "edges": settings.edges,
             "balance": settings.balance,
+            "glance": settings.glance,
             "scale": settings.scale,
             "padding": self._padding,
         }
@@ -152,11 +155,33 @@ class Segmenter:
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ImageError(f"An image must be H×W×3 uint8, not {'×'.join(map(str, image.shape))} {image.dtype}.")
-        tiles = plan(*image.shape[:2], self.settings, [self._largest_tile])
+        cancel = cancel or CancelToken()
+        views = [image, *(glance.reduced(image) if self.settings.glance else ())]
+        plans = [self._plan(view, reduced=index > 0) for index, view in enumerate(views)]
+        *starts, total = accumulate(map(len, plans), initial=0)
+
+        def look(view: np.ndarray, tiles: Plan, start: int) -> Blender:
+            return self._look(view, tiles, cancel, lambda count: progress(start + count, total, "tiles"))
+
+        found, *glances = map(look, views, plans, starts)
+        for level, seen in enumerate(glances, 1):
+            factor = glance.FACTOR**level
+            glance.add_wide(found.probability, found.mask, seen.probability, factor, self.threshold)
+        if self.settings.min_root_pixels > 1:
+            from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
+
+            drop_small(found.mask, self.settings.min_root_pixels)
+        return Segmentation(found.probability, found.mask)
+
+    def _plan(self, view: np.ndarray, reduced: bool) -> Plan:
+        """The tiles of the photograph, or of a reduced one: what makes fine roots larger makes wide ones no better."""
+        settings = replace(self.settings, scale=1.0, tile=None) if reduced else self.settings
+        return plan(*view.shape[:2], settings, [self._largest_tile])
+
+    def _look(self, view: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None]) -> Blender:
         while True:
             try:
-                blender = self._blend(image, tiles, cancel or CancelToken(), progress)
-                break
+                return self._blend(view, tiles, cancel, done)
             except NotFiniteError:
                 if self.settings.precision != "auto" or not self._halved:
                     raise
@@ -169,14 +194,9 @@ class Segmenter:
                 said = str(error).split("\n")[0]
             # Outside of the handler, whose traceback keeps the tensors that did not fit.
             self._step_down(tiles, said)
-        if self.settings.min_root_pixels > 1:
-            from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
-
-            drop_small(blender.mask, self.settings.min_root_pixels)
-        return Segmentation(blender.probability, blender.mask)
 
     @torch.inference_mode()
-    def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, progress: Progress) -> Blender:
+    def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None]) -> Blender:
         blender = Blender(tiles, self.threshold, self._footing.blend_on)
         order, batch = list(tiles), self._batch(tiles)
         shown = light.balanced(image) if self.settings.balance else image
@@ -186,7 +206,7 @@ class Segmenter:
             cut = np.stack([tiles.cut(shown, row, column, self._padding) for row, column in places])
             for place, probability in zip(places, self._probability(cut, tiles), strict=True):
                 blender.add(*place, probability)
-            progress(first + len(places), len(order), "tiles")
+            done(first + len(places))
         blender.finish()
         return blender
 

@@ -32,7 +32,7 @@ def thin_share(mask: np.ndarray) -> float:
         inside = slice(rows.start - top, rows.stop - top + 1)  # with the row below, to which the last one borders
         count = rows.stop - rows.start
         everything += _outline(part[inside], count)
-        wide += _outline(_without_thin(part)[inside], count)
+        wide += _outline(without_thin(part, STEP)[inside], count)
     return 1 - wide / everything if everything else 0.0
 
 
@@ -42,16 +42,16 @@ def _outline(part: np.ndarray, count: int) -> int:
     return beside + np.count_nonzero(part[1:] != part[:-1])
 
 
-def _without_thin(part: np.ndarray) -> np.ndarray:
-    """H×W bool: what squares of `STEP` pixels a side cover that lie wholly in the roots."""
-    if min(part.shape) < STEP:
-        return np.zeros_like(part)
-    fitting = _along_columns(np.logical_and, _along_columns(np.logical_and, part).T).T
-    around = np.pad(fitting, STEP - 1)
-    return _along_columns(np.logical_or, _along_columns(np.logical_or, around).T).T
+def without_thin(mask: np.ndarray, width: int) -> np.ndarray:
+    """H×W bool: what squares of `width` pixels a side cover that lie wholly in the roots of an H×W bool mask."""
+    if min(mask.shape) < width:
+        return np.zeros_like(mask)
+    fitting = _along_columns(np.logical_and, _along_columns(np.logical_and, mask, width).T, width).T
+    around = np.pad(fitting, width - 1)
+    return _along_columns(np.logical_or, _along_columns(np.logical_or, around, width).T, width).T
 
 
-def _along_columns(combine: Callable[..., np.ndarray], layer: np.ndarray) -> np.ndarray:
-    """`STEP` pixels below each other become one."""
-    count = len(layer) - STEP + 1
-    return reduce(combine, (layer[first : first + count] for first in range(STEP)))
+def _along_columns(combine: Callable[..., np.ndarray], layer: np.ndarray, width: int) -> np.ndarray:
+    """`width` pixels below each other become one."""
+    count = len(layer) - width + 1
+    return reduce(combine, (layer[first : first + count] for first in range(width)))

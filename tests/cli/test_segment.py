@@ -113,6 +113,7 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
         "flips": True,
         "edges": False,
         "balance": False,
+        "glance": False,
         "scale": 2.0,
         "padding": "black",
     }

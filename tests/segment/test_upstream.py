@@ -16,7 +16,15 @@ from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import card, photograph, segmenter
 
 UPSTREAM = SegmentSettings(
-    device="cpu", tile=1024, overlap=0, padding="black", threshold=0.5, precision="fp32", edges=False, balance=False
+    device="cpu",
+    tile=1024,
+    overlap=0,
+    padding="black",
+    threshold=0.5,
+    precision="fp32",
+    edges=False,
+    balance=False,
+    glance=False,
 )
 
 

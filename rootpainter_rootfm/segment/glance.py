@@ -1,0 +1,61 @@
+"""Roots wider than the network's view: parts of them look like ground, the whole photograph, reduced, shows them.
+
+The network learnt roots of up to some sixty pixels. Of wider ones a tile shows a plain surface, and nothing is found.
+So a large photograph is looked at once more at a quarter of its size, which costs a sixteenth of the work, and again at
+a quarter of that, as long as it is large. From there only what is wide, sure and was missed is taken: beside each
+other, fine roots look like one wide root when they are reduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from ..bands import bands
+from .thinness import without_thin
+
+FACTOR: Final = 4
+LARGE: Final = 1024
+"""Pixels of the longer side from which on a photograph is reduced: a tile shows a large part of a smaller one."""
+WIDE: Final = 10
+"""Pixels of the reduced photograph that a root measures at least, so 40 of the photograph."""
+SURE: Final = 0.7
+"""Root probability that it has somewhere in all its width."""
+MISSED: Final = 0.2
+"""Share of it that was found without this, at most; more, and it is a bundle of finer roots."""
+
+
+def reduced(image: np.ndarray) -> Iterator[np.ndarray]:
+    """H×W×3 uint8 at a quarter of its size, and at a quarter of that, as long as it is large; nothing if it is not."""
+    while max(image.shape[:2]) >= LARGE:
+        image = np.asarray(Image.fromarray(image).reduce(FACTOR))
+        yield image
+
+
+def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, factor: int, threshold: float) -> None:
+    """Puts wide roots that were missed into a segmentation, in place.
+
+    Args:
+        probability: H×W float16, root probability of the photograph.
+        mask: H×W bool, its roots.
+        coarse: h×w float16, root probability of the photograph reduced by `factor`, h = ceil(H / factor).
+        factor: a power of `FACTOR`.
+        threshold: of the mask.
+    """
+    core = without_thin(coarse >= max(SURE, threshold), WIDE)
+    if not core.any():
+        return
+    from scipy import ndimage  # a third of a second to load, and few photographs come as far as this
+
+    wide = ndimage.binary_propagation(core, mask=without_thin(coarse >= threshold, WIDE))
+    labels, count = ndimage.label(wide)
+    found = np.asarray(Image.fromarray(mask.view(np.uint8) * np.uint8(255)).reduce(factor)) / 255
+    missed = np.concatenate([[False], ndimage.mean(found, labels, np.arange(1, count + 1)) < MISSED])[labels]
+    for rows in bands(*mask.shape):
+        y, x = np.arange(rows.start, rows.stop) // factor, np.arange(mask.shape[1]) // factor
+        here = missed[y][:, x]
+        mask[rows] |= here
+        np.maximum(probability[rows], coarse[y][:, x], out=probability[rows], where=here)

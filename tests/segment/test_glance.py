@@ -1,0 +1,155 @@
+"""Roots wider than the network's view are found in the reduced photograph, and nothing else is taken from there."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from rootpainter_rootfm.segment import glance
+from rootpainter_rootfm.segment.settings import SegmentSettings
+from tests.segment.helpers import Brightness, card, segmenter
+
+THRESHOLD = 0.5
+
+
+class Narrow(nn.Module):
+    """Takes what is bright for root, unless it is more than 60 pixels wide."""
+
+    def __init__(self):
+        super().__init__()
+        self.shapes = []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape[2:]))
+        bright = (x.mean(1, keepdim=True) > 0).float()
+        inside = -F.max_pool2d(-bright, 61, 1, 30)
+        return 8 * (bright - F.max_pool2d(inside, 101, 1, 50)) - 4
+
+
+def found(photograph, network=None, **settings):
+    settings = SegmentSettings(device="cpu", edges=False, **settings)
+    return segmenter(network or Narrow(), settings=settings, cards=[card(tile_sizes=(1216,))]).segment(photograph)
+
+
+def root(width, length=1100):
+    photograph = np.zeros((length, 270, 3), np.uint8)
+    photograph[:, 90 : 90 + width] = 255
+    return photograph
+
+
+def test_a_root_wider_than_the_view_is_found_in_a_large_photograph():
+    photograph = root(100)
+    assert not found(photograph, glance=False).mask[:, 100:180].any()
+    seen = found(photograph)
+    # Its borders lie where the reduced photograph has them.
+    truth = photograph[..., 0] > 0
+    assert 2 * (seen.mask & truth).sum() / (seen.mask.sum() + truth.sum()) > 0.97
+    assert (seen.mask == (seen.probability >= THRESHOLD)).all()
+
+
+@pytest.mark.parametrize(("length", "looks"), [(1023, 1), (1024, 2), (4100, 3)])
+def test_only_a_large_photograph_is_reduced_and_as_often_as_it_is_large(length, looks):
+    network = Narrow()
+    told = []
+    settings = SegmentSettings(device="cpu", edges=False)
+    made = segmenter(network, settings=settings, cards=[card(tile_sizes=(1216,))])
+    made.segment(root(100, length), progress=lambda *now: told.append(now))
+    assert len({shape[0] for shape in network.shapes}) == looks
+    assert [done for done, _, _ in told] == sorted({done for done, _, _ in told})
+    assert {total for _, total, _ in told} == {told[-1][0]}
+
+
+def test_what_is_not_wide_changes_nothing():
+    photograph = root(30)
+    np.testing.assert_array_equal(found(photograph).probability, found(photograph, glance=False).probability)
+
+
+def test_enlarging_for_fine_roots_leaves_wide_ones_as_they_are():
+    assert found(root(100), scale=2.0).mask[:, 100:180].all()
+
+
+def test_a_network_without_a_blind_spot_finds_the_same():
+    photograph = np.random.default_rng(0).integers(0, 256, (1100, 200, 3), np.uint8)
+    photograph[300:500] = 255
+    with_it, without = (found(photograph, Brightness(), glance=value).mask for value in (True, False))
+    np.testing.assert_array_equal(with_it, without)
+
+
+def added(coarse, mask=None, factor=4, threshold=THRESHOLD, shape=(203, 198)):
+    mask = np.zeros(shape, bool) if mask is None else mask.copy()
+    probability = np.where(mask, np.float16(0.9), np.float16(0.1))
+    glance.add_wide(probability, mask, coarse.astype(np.float16), factor, threshold)
+    return probability, mask
+
+
+def band(width, sure, at=20, shape=(51, 50)):
+    coarse = np.full(shape, 0.05)
+    coarse[:, at : at + width] = sure
+    return coarse
+
+
+@pytest.mark.parametrize(
+    ("width", "sure", "threshold", "taken"),
+    [(10, 0.75, 0.5, True), (9, 0.75, 0.5, False), (10, 0.65, 0.5, False), (10, 0.75, 0.8, False)],
+)
+def test_a_wide_root_is_wide_and_sure(width, sure, threshold, taken):
+    probability, mask = added(band(width, sure), threshold=threshold)
+    assert mask[:, 80 : 80 + 4 * width].all() == mask.any() == taken
+    assert probability.max() == pytest.approx(sure if taken else 0.1, abs=0.001)
+
+
+def test_it_reaches_as_far_as_it_is_likely_where_it_is_sure_somewhere():
+    coarse = band(12, 0.6)
+    coarse[20:32, 20:32] = 0.9
+    _, mask = added(coarse)
+    assert mask[:, 80:128].all() and mask.sum() == 203 * 48
+
+
+@pytest.mark.parametrize(("share", "taken"), [(0.1, True), (0.3, False)])
+def test_a_bundle_of_finer_roots_is_left_as_it_was_found(share, taken):
+    fine = np.zeros((203, 198), bool)
+    fine[:, 80:120][:, : round(40 * share)] = True
+    probability, mask = added(band(10, 0.9), fine)
+    assert mask[:, 80:120].all() == taken
+    assert taken or (mask == fine).all() and probability.max() == np.float16(0.9)
+
+
+def test_each_is_judged_by_itself():
+    coarse = np.maximum(band(10, 0.8, at=5), band(10, 0.8, at=30))
+    fine = np.zeros((203, 198), bool)
+    fine[:, 20:60] = True
+    _, mask = added(coarse, fine)
+    assert mask[:, 120:160].all() and mask.sum() == 2 * 203 * 40
+
+
+def test_probabilities_never_fall():
+    fine = np.zeros((203, 198), bool)
+    fine[:, 80:84] = True
+    probability, _ = added(band(10, 0.8), fine)
+    assert (probability[:, 80:84] == np.float16(0.9)).all()
+    assert (probability[:, 84:120] == np.float16(0.8)).all()
+
+
+def test_the_reduced_photograph_covers_all_of_it():
+    sizes = [view.shape for view in glance.reduced(np.zeros((4101, 30, 3), np.uint8))]
+    assert sizes == [(1026, 8, 3), (257, 2, 3)]
+
+
+def test_it_takes_the_network_a_sixteenth_of_its_work_more():
+    pixels = []
+
+    class Counting(Brightness):
+        def forward(self, x):
+            pixels.append(x.shape[0] * x.shape[2] * x.shape[3])
+            return super().forward(x)
+
+    photograph = np.zeros((1100, 1100, 3), np.uint8)
+    sums = []
+    for glance_too in (False, True):
+        pixels.clear()
+        settings = SegmentSettings(device="cpu", glance=glance_too)
+        with torch.inference_mode():
+            segmenter(Counting(), settings=settings, cards=[card(tile_sizes=(448,))]).segment(photograph)
+        sums.append(sum(pixels))
+    assert 1 < sums[1] / sums[0] < 1.08
