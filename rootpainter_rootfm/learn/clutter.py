@@ -10,8 +10,6 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 LETTERS = list("ABCDEFGHKLMNRSTXabdeghnrst0123456789-./ ")
 
-FAINTEST = 0.2  # opacity: the walls of a plate of gel are as pale as the roots in it
-
 Colour = tuple[int, ...]
 
 
@@ -57,6 +55,24 @@ def _plate(rng: Generator, layer: Image.Image) -> None:
         inwards = rng.uniform(0.01, 0.06) * min(layer.size)
         box = [box[0] + inwards, box[1] + inwards, box[2] - inwards, box[3] - inwards]
         radius = max(0, radius - inwards)
+
+
+def _wall(rng: Generator, layer: Image.Image) -> None:
+    """A thick wall of glass or plastic seen from above: soft stripes of light and shade along a side or a corner."""
+    width, height = layer.size
+    left, top, right, bottom = _large_box(rng, layer)
+    radius = rng.choice([0, rng.uniform(0.2, 1.5)]) * min(layer.size)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    # How far each pixel lies outside of the box with rounded corners, and how far inside, as a negative number.
+    beyond_x = np.maximum(left - x, x - right) + radius
+    beyond_y = np.maximum(top - y, y - bottom) + radius
+    corner = np.hypot(np.maximum(beyond_x, 0), np.maximum(beyond_y, 0))
+    across = corner + np.minimum(np.maximum(beyond_x, beyond_y), 0) - radius
+    broad = float(np.exp(rng.uniform(np.log(8), np.log(120))))
+    places = np.linspace(-broad / 2, broad / 2, int(rng.integers(6, 40)))
+    stripes = rng.normal(0, rng.uniform(0.03, 0.3), len(places)) * np.hanning(len(places))
+    light = 1 + np.interp(across, places, stripes, left=0, right=0)
+    layer.paste(Image.fromarray(np.uint8(np.clip(np.asarray(layer) * light[..., None], 0, 255))))
 
 
 def _frame(rng: Generator, layer: Image.Image) -> None:
@@ -162,7 +178,8 @@ _THINGS: tuple[Callable[[Generator, Image.Image], None], ...] = (
     _edge,
     _rim,
     _plate,
-    _plate,
+    _wall,
+    _wall,
     _frame,
     _ruled,
     _label,
@@ -179,4 +196,4 @@ def strew(rng: Generator, picture: np.ndarray) -> np.ndarray:
     for _ in range(int(rng.integers(1, 4))):
         _THINGS[int(rng.integers(len(_THINGS)))](rng, layer)
     blurred = layer.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.5)))
-    return np.asarray(Image.blend(Image.fromarray(picture), blurred, rng.uniform(FAINTEST, 1)))
+    return np.asarray(Image.blend(Image.fromarray(picture), blurred, rng.uniform(0.5, 1)))
