@@ -2,8 +2,8 @@
 
 The network learnt roots of up to some sixty pixels. Of wider ones a tile shows a plain surface, and nothing is found.
 So a large photograph is looked at once more at a sixth of its size, which takes 5 % more time, and again at a sixth
-of that, as long as it is large. From there only what is wide, sure and was missed is taken: beside each other, fine
-roots look like one wide root when they are reduced.
+of that, as long as it is large. From there only what is wide, long, sure and was missed is taken: beside each other,
+fine roots look like one wide root when they are reduced, and so does a seed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ WIDE: Final = 8
 """Pixels of the reduced photograph that a root measures at least, so 48 of the photograph."""
 SURE: Final = 0.7
 """Root probability that it has somewhere in all its width."""
+LONG: Final = 4
+"""Times its width that it is long, at least."""
 MISSED: Final = 0.2
 """Share of it that was found without this, at most; more, and it is a bundle of finer roots."""
 
@@ -53,7 +55,11 @@ def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, fact
     wide = ndimage.binary_propagation(core, mask=without_thin(coarse >= threshold, WIDE))
     labels, count = ndimage.label(wide)
     found = np.asarray(Image.fromarray(mask.view(np.uint8) * np.uint8(255)).reduce(factor)) / 255
-    missed = np.concatenate([[False], ndimage.mean(found, labels, np.arange(1, count + 1)) < MISSED])[labels]
+    each = np.arange(1, count + 1)
+    width = 2 * ndimage.maximum(ndimage.distance_transform_edt(wide), labels, each) - 1
+    length = ndimage.sum(wide, labels, each) / width
+    taken = (length >= LONG * width) & (ndimage.mean(found, labels, each) < MISSED)
+    missed = np.concatenate([[False], taken])[labels]
     for rows in bands(*mask.shape):
         y, x = np.arange(rows.start, rows.stop) // factor, np.arange(mask.shape[1]) // factor
         here = missed[y][:, x]

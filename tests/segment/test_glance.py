@@ -106,6 +106,14 @@ def test_it_reaches_as_far_as_it_is_likely_where_it_is_sure_somewhere():
     assert mask[:, 120:192].all() and mask.sum() == 305 * 72
 
 
+@pytest.mark.parametrize(("length", "taken"), [(20, False), (36, False), (48, True)])
+def test_a_wide_root_is_long_and_a_seed_is_not(length, taken):
+    coarse = band(10, 0.9)
+    coarse[length:] = 0.05
+    _, mask = added(coarse)
+    assert mask.any() == taken
+
+
 @pytest.mark.parametrize(("share", "taken"), [(0.1, True), (0.3, False)])
 def test_a_bundle_of_finer_roots_is_left_as_it_was_found(share, taken):
     fine = np.zeros((305, 297), bool)
