@@ -18,7 +18,6 @@ from .patches import Patch
 RINGS = (1.0, 0.7, 0.4)  # shares of the radius at which a root's brightness changes
 MATS = 0.3  # share of the patches of fine roots that are covered with them
 THICKEST_OF_MAT = 4.0  # pixels of radius
-THICKEST = 32.0  # pixels of radius: what is thicker still is seen when the whole photograph is looked at, reduced
 FINE = 2  # roots are drawn at this multiple of the patch's size and then reduced, which smooths their edges
 
 
@@ -58,7 +57,7 @@ class Habit:
     @classmethod
     def random(cls, rng: Generator) -> Habit:
         """Fine or thick, straight or winding, bare or bushy."""
-        radius = float(np.exp(rng.uniform(np.log(0.8), np.log(THICKEST))))
+        radius = float(np.exp(rng.uniform(np.log(0.8), np.log(14))))
         return cls(
             radius=radius,
             wander=float(rng.uniform(0.02, 0.2)),
