@@ -28,12 +28,14 @@ LONG: Final = 4
 """Times its width that it is long, at least."""
 MISSED: Final = 0.2
 """Share of it that was found without this, at most; more, and it is a bundle of finer roots."""
+STRIP: Final = 32
+"""Rows that are averaged at once."""
 
 
 def reduced(image: np.ndarray) -> Iterator[np.ndarray]:
     """H×W×3 uint8 at a sixth of its size, and at a sixth of that, as long as it is large; nothing if it is not."""
     while max(image.shape[:2]) >= LARGE:
-        image = np.asarray(Image.fromarray(image).reduce(FACTOR))
+        image = _averaged(image, FACTOR)
         yield image
 
 
@@ -54,7 +56,7 @@ def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, fact
 
     wide = ndimage.binary_propagation(core, mask=without_thin(coarse >= threshold, WIDE))
     labels, count = ndimage.label(wide)
-    found = np.asarray(Image.fromarray(mask.view(np.uint8) * np.uint8(255)).reduce(factor)) / 255
+    found = _averaged(mask, factor) / 255
     each = np.arange(1, count + 1)
     width = 2 * ndimage.maximum(ndimage.distance_transform_edt(wide), labels, each) - 1
     length = ndimage.sum(wide, labels, each) / width
@@ -65,3 +67,14 @@ def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, fact
         here = missed[y][:, x]
         mask[rows] |= here
         np.maximum(probability[rows], coarse[y][:, x], out=probability[rows], where=here)
+
+
+def _averaged(layer: np.ndarray, factor: int) -> np.ndarray:
+    """Means over squares of `factor` pixels as uint8, of uint8 or of bool as 0 and 255.
+
+    A strip of rows at a time, for Pillow works on a copy.
+    """
+    strip = STRIP * factor
+    parts = (layer[top : top + strip] for top in range(0, len(layer), strip))
+    values = (part * np.uint8(255) if layer.dtype == bool else part for part in parts)
+    return np.concatenate([np.asarray(Image.fromarray(part).reduce(factor)) for part in values])

@@ -144,6 +144,15 @@ def test_the_reduced_photograph_covers_all_of_it():
     assert sizes == [(1026, 5, 3), (171, 1, 3)]
 
 
+@pytest.mark.parametrize("shape", [(1030, 7), (577, 1100), (1200, 1201)])
+def test_strips_leave_no_trace(shape, monkeypatch):
+    photograph = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
+    (in_strips,) = glance.reduced(photograph)
+    monkeypatch.setattr(glance, "STRIP", 10_000)
+    (at_once,) = glance.reduced(photograph)
+    np.testing.assert_array_equal(in_strips, at_once)
+
+
 def test_it_takes_the_network_little_work():
     pixels = []
 
