@@ -163,9 +163,9 @@ class FineTuning:
         return load_model(path if path is not None else self._models.library_model(self.request.model))[0]
 
     def _wait_for(self, corrections: Corrections) -> Iterator[None]:
-        """Looks at the folders until there is something to learn from."""
+        """Looks at the folders, which were looked at just before, until there is something to learn from."""
         told = False
-        looked = 0.0
+        looked = time.monotonic()
         while not corrections.training:
             if time.monotonic() - looked >= SECONDS_BETWEEN_LOOKS:
                 looked = time.monotonic()
