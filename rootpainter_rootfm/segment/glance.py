@@ -28,8 +28,6 @@ LONG: Final = 4
 """Times its width that it is long, at least."""
 MISSED: Final = 0.2
 """Share of it that was found without this, at most; more, and it is a bundle of finer roots."""
-STRIP: Final = 32
-"""Rows that are averaged at once."""
 
 
 def reduced(image: np.ndarray) -> Iterator[np.ndarray]:
@@ -72,9 +70,9 @@ def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, fact
 def _averaged(layer: np.ndarray, factor: int) -> np.ndarray:
     """Means over squares of `factor` pixels as uint8, of uint8 or of bool as 0 and 255.
 
-    A strip of rows at a time, for Pillow works on a copy.
+    A band of rows at a time, for Pillow works on a copy.
     """
-    strip = STRIP * factor
-    parts = (layer[top : top + strip] for top in range(0, len(layer), strip))
+    rows_of_squares = bands(-(-len(layer) // factor), factor * layer[0].size)
+    parts = (layer[rows.start * factor : rows.stop * factor] for rows in rows_of_squares)
     values = (part * np.uint8(255) if layer.dtype == bool else part for part in parts)
     return np.concatenate([np.asarray(Image.fromarray(part).reduce(factor)) for part in values])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from rootpainter_rootfm import bands
 from rootpainter_rootfm.segment import glance
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import Brightness, card, segmenter
@@ -145,12 +146,12 @@ def test_the_reduced_photograph_covers_all_of_it():
 
 
 @pytest.mark.parametrize("shape", [(1030, 7), (577, 1100), (1200, 1201)])
-def test_strips_leave_no_trace(shape, monkeypatch):
+def test_bands_leave_no_trace(shape, monkeypatch):
     photograph = np.random.default_rng(1).integers(0, 256, (*shape, 3), np.uint8)
-    (in_strips,) = glance.reduced(photograph)
-    monkeypatch.setattr(glance, "STRIP", 10_000)
     (at_once,) = glance.reduced(photograph)
-    np.testing.assert_array_equal(in_strips, at_once)
+    monkeypatch.setattr(bands, "_VALUES_AT_A_TIME", 40_000)
+    (in_bands,) = glance.reduced(photograph)
+    np.testing.assert_array_equal(in_bands, at_once)
 
 
 def test_it_takes_the_network_little_work():
