@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,11 +88,18 @@ class Bench:
         """Whether there is a row of that case."""
         return any(row["case"] == case for row in self.rows)
 
-    def image(self, height: int, width: int) -> str:
-        """A drawn photograph of roots, repeated where it is too small, as a file of numbers."""
-        path = self.work / f"{height}x{width}.npy"
+    def image(self, height: int, width: int, thin: bool = False) -> str:
+        """A drawn photograph of roots, repeated where it is too small, as a file of numbers.
+
+        Most of its roots are thinner than four pixels; `thin` leaves them so, else it is enlarged twice.
+        """
+        path = self.work / f"{height}x{width}{'_thin' if thin else ''}.npy"
         if not path.is_file():
             drawn, _ = draw_photograph(np.random.default_rng(1), *SMALL[0])
+            if not thin:
+                rows, columns = SMALL[0]
+                drawn = np.asarray(Image.fromarray(drawn).resize((2 * columns, 2 * rows), Image.Resampling.BICUBIC))
+                drawn = drawn[:rows, :columns]
             times = [-(-side // part) for side, part in zip((height, width), SMALL[0], strict=True)]
             np.save(path, np.tile(drawn, (*times, 1))[:height, :width])
         return str(path)
@@ -185,14 +193,13 @@ def one_and_many(bench: Bench, threads: int, rounds: int) -> None:
 
 def sizes(bench: Bench, sizes: Any, threads: int, number: int, device: str = "cpu") -> None:
     """One round over some images, all sides in turn."""
-    for height, width in sizes:
+    for (height, width), thin in product(sizes, (False, True)):
         for side in SIDES if device == "cpu" else SIDES[:2]:
-            path = bench.image(height, width)
+            path = bench.image(height, width, thin)
             # OpenVINO is made ready for the tiles of each image; torch needs no more than any image.
             warm = path if side == "fast" or (height, width) in SMALL else bench.image(*SMALL[0])
-            bench.row(
-                f"{width}×{height}", side, threads, number, {"do": "image", "path": path}, warm=warm, device=device
-            )
+            case = speed_report.case(height, width, thin)
+            bench.row(case, side, threads, number, {"do": "image", "path": path}, warm=warm, device=device)
 
 
 def agreement(bench: Bench, cores: int) -> None:

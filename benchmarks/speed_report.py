@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -16,6 +18,7 @@ SIDES: Final = ("upstream", "core", "fast")
 NO_GPU: Final = "not measured: no GPU here"
 MARKS: Final = {"4000×3000": (0.60, 0.50), "640×480": (0.25, 0.25), "736×552": (0.25, 0.25), "1100×1100": (0.25, 0.25)}
 TILE: Final = 1024
+THIN: Final = ", thin roots"
 _INTRODUCTION: Final = """# Speed and memory beside RootPainter
 
 Made by `python benchmarks/speed.py`; the single measurements are in [performance.json](performance.json). **upstream**
@@ -26,9 +29,16 @@ run, in turn; medians. A ratio is ours ÷ upstream's: 0.25 means a quarter of th
 **CPU-s** are seconds of processor time of all threads together, **wall** what a clock shows. **floor** is the
 arithmetic of the tiles that are computed (the products of matrices and the convolutions, counted by torch) divided by
 the speed of a product of 3072×3072 matrices with as many threads in the same run: no program that computes these tiles
-in this precision can be faster by much. [fast] is measured with OpenVINO ready for the tiles of the image, as in any
-folder from its fifth batch of tiles on; what making it ready costs once is said below.
+in this precision can be faster by much. Images of **thin roots** are looked at once more, enlarged
+([usage.md](usage.md), *Fine roots*): what that takes is shown, and has no mark. [fast] is measured with OpenVINO ready
+for the tiles of the image, as in any folder from its fifth batch of tiles on; what making it ready costs once is said
+below.
 """
+
+
+def case(height: int, width: int, thin: bool) -> str:
+    """The name of an image in the rows."""
+    return f"{width}×{height}{THIN if thin else ''}"
 
 
 def machine(note: str) -> Row:
@@ -71,16 +81,18 @@ def _about(rows: list[Row], about: Row) -> str:
     return f"{text}\n\nThe product of matrices, GFLOP: {'; '.join(speeds)}.\n" if speeds else text + "\n"
 
 
-def gflop(height: int, width: int, ours: bool) -> tuple[float, str]:
-    """The arithmetic of an image's tiles in GFLOP, and the tiles in words."""
+def gflop(height: int, width: int, ours: bool, thin: bool = False) -> tuple[float, str]:
+    """The arithmetic of an image's tiles in GFLOP, and the tiles in words; the image reduced adds 3 %."""
     from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
+    from rootpainter_rootfm.segment import closer
     from rootpainter_rootfm.segment.settings import SegmentSettings
     from rootpainter_rootfm.segment.tiles import plan
 
     settings = SegmentSettings() if ours else SegmentSettings(tile=TILE, overlap=0)
-    tiles = plan(height, width, settings, Library().get(DEFAULT_MODEL).tile_sizes)
-    sides = (tiles.rows.side, tiles.columns.side)
-    return len(tiles) * _tile_gflop(*sides), f"{len(tiles)} of {sides[1]}×{sides[0]}"
+    looks = [settings, replace(settings, scale=closer.SCALE)] if ours and thin else [settings]
+    plans = [plan(height, width, look, Library().get(DEFAULT_MODEL).tile_sizes) for look in looks]
+    work = sum(len(tiles) * _tile_gflop(tiles.rows.side, tiles.columns.side) for tiles in plans)
+    return work, ", ".join(f"{len(tiles)} of {tiles.columns.side}×{tiles.rows.side}" for tiles in plans)
 
 
 def _tile_gflop(height: int, width: int) -> float:
@@ -112,19 +124,20 @@ def _images(rows: list[Row]) -> Iterable[str]:
             "rounds",
         ]
         table = []
-        for case, marks in sorted(MARKS.items(), key=lambda item: int(item[0].split("×")[0])):
-            width, height = map(int, case.split("×"))
-            theirs = _of(rows, case, "upstream", device, threads)
+        sizes = sorted(tuple(map(int, size.split("×"))) for size in MARKS)
+        for (width, height), thin in product(sizes, (False, True)):
+            name, marks = case(height, width, thin), MARKS[case(height, width, False)]
+            theirs = _of(rows, name, "upstream", device, threads)
             for side in SIDES:
-                ours = _of(rows, case, side, device, threads)
+                ours = _of(rows, name, side, device, threads)
                 if not (ours and theirs):
                     continue
-                work, tiles = gflop(height, width, side != "upstream")
+                work, tiles = gflop(height, width, side != "upstream", thin)
                 ratios = [f"{ours[key] / theirs[key]:.2f}" for key in ("cpu", "wall")]
-                mark = f"≤ {marks[side == 'fast']:.2f}" if device == "cpu" else "≤ 0.10"
+                mark = "" if thin else f"≤ {marks[side == 'fast']:.2f}" if device == "cpu" else "≤ 0.10"
                 about = ["", "", ""] if side == "upstream" else [*ratios, mark]
                 floor = f"{work / speed['cpu']:.2f}" if speed else ""
-                table.append([case, side, tiles, f"{ours['cpu']:.2f}", f"{ours['wall']:.2f}", *about, floor, ours["n"]])
+                table.append([name, side, tiles, f"{ours['cpu']:.2f}", f"{ours['wall']:.2f}", *about, floor, ours["n"]])
         yield f"{device.upper()}, {threads} thread(s):\n\n" + _table(head, table)
     if not any(row.get("device") == "cuda" for row in rows):
         yield f"CUDA: {NO_GPU}.\n"

@@ -101,6 +101,13 @@ def add_settings_options(group: argparse._ArgumentGroup) -> None:
         help="do not look at large images reduced as well, for roots wider than about sixty pixels",
     )
     group.add_argument(
+        "--no-closer",
+        dest="closer",
+        action="store_false",
+        default=None,
+        help="do not look at images of thin roots once more, enlarged",
+    )
+    group.add_argument(
         "--tile", type=int, metavar="PIXELS", help="side of the tiles, a multiple of 32 (fits the image)"
     )
     group.add_argument("--overlap", type=float, metavar="SHARE", help="least overlap of tiles, 0 to 0.5 of their side")
@@ -219,8 +226,6 @@ def _tell(job: FolderJob) -> None:
     for result in [*made, *failed]:
         if result.cause:
             _say(f"{'Failed' if result in failed else 'Note'}: {result.image.name}: {result.cause}")
-    if job.has_too_thin_roots:
-        _say("Note: these roots are very thin for the model. --scale 2 finds more of them, in four times the time.")
 
 
 def _count(things: Sequence, name: str) -> str:

@@ -21,24 +21,33 @@ class Blender:
     would overrule its neighbour, and a mean of probabilities is what mirror images and several models are averaged by.
     """
 
-    def __init__(self, tiles: Plan, threshold: float, device: torch.device) -> None:
+    def __init__(self, tiles: Plan, threshold: float, device: torch.device, before: Blender | None = None) -> None:
+        """Begins the probability and mask of one image, or takes those of an earlier look and renews them in place."""
         self._tiles = tiles
         self._threshold = threshold
         self._strip = torch.zeros((min(tiles.rows.span, tiles.rows.length), tiles.columns.length), device=device)
         self._row = 0
         self._weights = [_on(axis, device) for axis in (tiles.rows, tiles.columns)]
         shape = (tiles.rows.length, tiles.columns.length)
-        self.probability = np.empty(shape, np.float16)
-        self.mask = np.empty(shape, bool)
+        self.probability = np.empty(shape, np.float16) if before is None else before.probability
+        self.mask = np.empty(shape, bool) if before is None else before.mask
 
     def add(self, row: int, column: int, probability: Tensor) -> None:
         """Adds one tile, span×span in [0, 1]; tiles come in the plan's order."""
+        in_y, in_x = self._tiles.rows.inside(row)[1], self._tiles.columns.inside(column)[1]
+        self._add(row, column, probability[in_y, in_x])
+
+    def keep(self, row: int, column: int) -> None:
+        """Adds one tile as the earlier look left it: rows that tiles to come cover are not renewed yet."""
+        self._add(row, column, torch.from_numpy(self._tiles.inside(self.probability, row, column)))
+
+    def _add(self, row: int, column: int, inside: Tensor) -> None:
         if row != self._row:
             self._finish_rows(self._top(row) - self._top(self._row))
             self._row = row
         (ys, in_y), (xs, in_x) = self._tiles.rows.inside(row), self._tiles.columns.inside(column)
         weights = self._weights[0][row][in_y, None] * self._weights[1][column][None, in_x]
-        self._strip[: ys.stop - ys.start, xs] += probability[in_y, in_x].to(self._strip.device) * weights
+        self._strip[: ys.stop - ys.start, xs] += inside.to(self._strip.device).float() * weights
 
     def finish(self) -> None:
         """Completes `probability` (H×W float16) and `mask` (H×W bool) after the last tile."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,8 @@ from ..errors import ImageError, RootFMError
 from ..model.card import ModelCard
 from ..model.network import IMAGENET_STD, normalise
 from ..progress import CancelToken, Progress, silent
+from . import closer, glance
 from . import device as devices
-from . import glance
 from .blend import Blender, NotFiniteError
 from .edges import follow_edges
 from .settings import SegmentSettings
@@ -28,7 +28,7 @@ from .tiles import Plan, plan
 
 _log = logging.getLogger(__name__)
 
-METHOD: Final = 5
+METHOD: Final = 6
 """Raised whenever the same weights and settings would give another mask than before."""
 _CONTRAST: Final = sum(IMAGENET_STD) / 3
 """Of the network's input, to have black and white 1 apart."""
@@ -134,6 +134,7 @@ class Segmenter:
             "edges": settings.edges,
             "balance": settings.balance,
             "glance": settings.glance,
+            "closer": settings.closer,
             "scale": settings.scale,
             "padding": self._padding,
         }
@@ -157,31 +158,37 @@ class Segmenter:
             raise ImageError(f"An image must be H×W×3 uint8, not {'×'.join(map(str, image.shape))} {image.dtype}.")
         cancel = cancel or CancelToken()
         views = [image, *(glance.reduced(image) if self.settings.glance else ())]
-        plans = [self._plan(view, reduced=index > 0) for index, view in enumerate(views)]
+        # What makes fine roots larger makes wide ones no better: reduced photographs are seen as they are.
+        plans = [self._plan(image), *(self._plan(view, scale=1.0, tile=None) for view in views[1:])]
         *starts, total = accumulate(map(len, plans), initial=0)
 
-        def look(view: np.ndarray, tiles: Plan, start: int) -> Blender:
-            return self._look(view, tiles, cancel, lambda count: progress(start + count, total, "tiles"))
+        def look(view: np.ndarray, tiles: Plan, start: int, before: Blender | None = None) -> Blender:
+            everything = max(total, start + len(tiles))
+            return self._look(view, tiles, cancel, lambda count: progress(start + count, everything, "tiles"), before)
 
         found, *glances = map(look, views, plans, starts)
-        for level, seen in enumerate(glances, 1):
-            factor = glance.FACTOR**level
-            glance.add_wide(found.probability, found.mask, seen.probability, factor, self.threshold)
+        wide = [
+            glance.add_wide(found.probability, found.mask, seen.probability, glance.FACTOR**level, self.threshold)
+            for level, seen in enumerate(glances, 1)
+        ]
+        # Fine things beside wide roots are their hairs.
+        if self.settings.closer and self.settings.scale == 1 and not any(wide) and closer.needed(found.mask):
+            found = look(image, self._plan(image, scale=closer.SCALE), total, found)
         if self.settings.min_root_pixels > 1:
             from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
 
             drop_small(found.mask, self.settings.min_root_pixels)
         return Segmentation(found.probability, found.mask)
 
-    def _plan(self, view: np.ndarray, reduced: bool) -> Plan:
-        """The tiles of the photograph, or of a reduced one: what makes fine roots larger makes wide ones no better."""
-        settings = replace(self.settings, scale=1.0, tile=None) if reduced else self.settings
-        return plan(*view.shape[:2], settings, [self._largest_tile])
+    def _plan(self, view: np.ndarray, **changed: Any) -> Plan:
+        return plan(*view.shape[:2], replace(self.settings, **changed), [self._largest_tile])
 
-    def _look(self, view: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None]) -> Blender:
+    def _look(
+        self, view: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None], before: Blender | None
+    ) -> Blender:
         while True:
             try:
-                return self._blend(view, tiles, cancel, done)
+                return self._blend(view, tiles, cancel, done, before)
             except NotFiniteError:
                 if self.settings.precision != "auto" or not self._halved:
                     raise
@@ -196,17 +203,25 @@ class Segmenter:
             self._step_down(tiles, said)
 
     @torch.inference_mode()
-    def _blend(self, image: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None]) -> Blender:
-        blender = Blender(tiles, self.threshold, self._footing.blend_on)
-        order, batch = list(tiles), self._batch(tiles)
+    def _blend(
+        self, image: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None], before: Blender | None
+    ) -> Blender:
+        """Looks at all tiles, or, with an earlier look, at those where it saw a trace of a root."""
+        blender = Blender(tiles, self.threshold, self._footing.blend_on, before)
+        looked_at = closer.traces(before.probability, tiles, self.threshold) if before else [True] * len(tiles)
         shown = light.balanced(image) if self.settings.balance else image
-        for first in range(0, len(order), batch):
+        added = 0
+        for places in _batches(tiles, looked_at, self._batch(tiles)):
             cancel.check()
-            places = order[first : first + batch]
-            cut = np.stack([tiles.cut(shown, row, column, self._padding) for row, column in places])
-            for place, probability in zip(places, self._probability(cut, tiles), strict=True):
-                blender.add(*place, probability)
-            done(first + len(places))
+            cut = [tiles.cut(shown, *place, self._padding) for place, looked in places if looked]
+            probabilities = iter(self._probability(np.stack(cut), tiles) if cut else ())
+            for place, looked in places:
+                if looked:
+                    blender.add(*place, next(probabilities))
+                else:
+                    blender.keep(*place)
+            added += len(places)
+            done(added)
         blender.finish()
         return blender
 
@@ -254,6 +269,13 @@ class Segmenter:
     def _move(self) -> None:
         for network in self._networks:
             network.to(self._footing.device, memory_format=torch.channels_last)
+
+
+def _batches(tiles: Plan, looked_at: Sequence[bool], batch: int) -> Iterator[list[tuple[tuple[int, int], bool]]]:
+    """All tiles in the plan's order with whether they are looked at, in parts of at most `batch` that are."""
+    ranks = accumulate(looked_at)
+    for _, part in groupby(zip(tiles, looked_at, ranks, strict=True), lambda each: max(0, each[2] - 1) // batch):
+        yield [(place, looked) for place, looked, _ in part]
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

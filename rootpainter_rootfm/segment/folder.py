@@ -68,11 +68,6 @@ class FolderJob:
         reading = {"page": self.page, "stretch": self.stretch, "format": self.mask_format.value}
         return json.loads(json.dumps(self.segmenter.signature | reading))
 
-    @property
-    def has_too_thin_roots(self) -> bool:
-        """Whether many of the roots that were found are so thin that more would be found in enlarged images."""
-        return self.report.has_thin_roots and self.segmenter.settings.scale <= 1
-
     def target(self, image: Path) -> Path:
         """Where the mask of an image belongs."""
         return self.out / (image.stem + self.mask_format.suffix)

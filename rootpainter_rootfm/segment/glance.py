@@ -37,7 +37,7 @@ def reduced(image: np.ndarray) -> Iterator[np.ndarray]:
         yield image
 
 
-def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, factor: int, threshold: float) -> None:
+def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, factor: int, threshold: float) -> bool:
     """Puts wide roots that were missed into a segmentation, in place.
 
     Args:
@@ -46,10 +46,13 @@ def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, fact
         coarse: h×w float16, root probability of the photograph reduced by `factor`, h = ceil(H / factor).
         factor: a power of `FACTOR`.
         threshold: of the mask.
+
+    Returns:
+        Whether there were any.
     """
     core = without_thin(coarse >= max(SURE, threshold), WIDE)
     if not core.any():
-        return
+        return False
     from scipy import ndimage  # a third of a second to load, and few photographs come as far as this
 
     wide = ndimage.binary_propagation(core, mask=without_thin(coarse >= threshold, WIDE))
@@ -65,6 +68,7 @@ def add_wide(probability: np.ndarray, mask: np.ndarray, coarse: np.ndarray, fact
         here = missed[y][:, x]
         mask[rows] |= here
         np.maximum(probability[rows], coarse[y][:, x], out=probability[rows], where=here)
+    return bool(taken.any())
 
 
 def _averaged(layer: np.ndarray, factor: int) -> np.ndarray:

@@ -32,10 +32,6 @@ _COLUMNS: Final = (
     "thin",
 )
 
-MANY_THIN: Final = 0.4
-"""Share of thin roots from which on a larger scale is worth its time. Of six imaging systems, one lies above: with its
-images enlarged twice, its Dice rose from 0.28 to 0.50, that of the others changed little or fell."""
-
 
 class Status(StrEnum):
     """What became of one image."""
@@ -110,13 +106,6 @@ class FolderReport:
     def reached(self) -> int:
         """Images whose result is known, failures included."""
         return sum(result.status is not Status.NOT_REACHED for result in self.results)
-
-    @property
-    def has_thin_roots(self) -> bool:
-        """Whether most images that show roots show many that are too thin for the network."""
-        measured = [result.measures for result in self.results if result.measures is not None]
-        shares = [measures.thin for measures in measured if measures.root_pixels]
-        return bool(shares) and float(np.median(shares)) > MANY_THIN
 
     def write_csv(self, path: Path) -> None:
         """Writes one row an image, in one step."""

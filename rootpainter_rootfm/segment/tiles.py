@@ -85,12 +85,16 @@ class Plan:
         """Row and column number of every tile, a row of tiles after the other."""
         return ((row, column) for row in range(len(self.rows.starts)) for column in range(len(self.columns.starts)))
 
+    def inside(self, layer: np.ndarray, row: int, column: int) -> np.ndarray:
+        """The part of an H×W layer, or of an H×W×C image, that one tile covers, as a view."""
+        return layer[self.rows.inside(row)[0], self.columns.inside(column)[0]]
+
     def cut(self, image: np.ndarray, row: int, column: int, padding: str) -> np.ndarray:
         """The span of one tile out of an H×W×3 uint8 image, as span×span×3 uint8; what lies outside is padded."""
-        (ys, in_y), (xs, in_x) = self.rows.inside(row), self.columns.inside(column)
-        inside = image[ys, xs]
+        inside = self.inside(image, row, column)
         if inside.shape[:2] == (self.rows.span, self.columns.span):
             return inside
+        in_y, in_x = self.rows.inside(row)[1], self.columns.inside(column)[1]
         around = [(part.start, axis.span - part.stop) for part, axis in ((in_y, self.rows), (in_x, self.columns))]
         if padding == "reflect":
             return np.pad(inside, [*around, (0, 0)], mode="reflect")

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 HIDDEN = ".rootfm"
 """Folder beside the masks for what RootPainter must not take for a mask."""
 SHEET = f"{HIDDEN}/overview.png"
-TOO_THIN = (
-    "These roots are very thin for the model: Fine roots ×2 in Models → Settings finds more, in four times the time."
-)
 
 
 class ProjectSegmenting:
@@ -151,8 +148,7 @@ class FolderSegmenting:
         message = f"Segmented {len(self.request.names) - len(failed)} of {len(self.request.names)} images."
         if failed:
             message += f" {len(failed)} failed, the first: {failed[0].brief}"
-        hint = f" {TOO_THIN}" if job is not None and job.has_too_thin_roots else ""
         if job is not None:
             self._show(job, len(self.request.names), "")
-        self._file.end("done", message + hint, SHEET if job is not None and job.preview else None)
+        self._file.end("done", message, SHEET if job is not None and job.preview else None)
         self._journal.tell(message, self.request.messages)

@@ -114,6 +114,7 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
         "edges": False,
         "balance": False,
         "glance": False,
+        "closer": False,
         "scale": 2.0,
         "padding": "black",
     }
@@ -125,15 +126,6 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
         arguments += [] if isinstance(value, bool) else [f"--{option}", str(value)]
     assert main(["segment", str(photographs), str(tmp_path / "out"), *arguments]) == 0
     assert manifest_of(tmp_path / "out")["settings"] == given
-
-
-@pytest.mark.parametrize(("width", "arguments", "said"), [(2, [], 1), (2, ["--scale", "2"], 0), (9, [], 0)])
-def test_roots_too_thin_for_the_model_are_spoken_of(known_models, tmp_path, capsys, width, arguments, said):
-    picture = np.full((60, 80, 3), 10, np.uint8)
-    picture[20 : 20 + width, 5:75] = 250
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    assert main(["segment", str(tmp_path / "a.png"), str(tmp_path / "out"), *arguments]) == 0
-    assert capsys.readouterr().err.count("--scale 2 finds more of them") == said
 
 
 @pytest.mark.parametrize(("name", "suffix"), [("rootpainter", ".png"), ("rhizovision", ".png"), ("npz", ".npz")])

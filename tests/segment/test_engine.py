@@ -18,8 +18,8 @@ sizes = st.integers(1, 300)
 STEP = 5e-4  # of float16 below 1
 
 
-def cpu(edges=False, balance=False, glance=False, **values):
-    return SegmentSettings(device="cpu", edges=edges, balance=balance, glance=glance, **values)
+def cpu(edges=False, balance=False, glance=False, closer=False, **values):
+    return SegmentSettings(device="cpu", edges=edges, balance=balance, glance=glance, closer=closer, **values)
 
 
 @hypothesis_settings(max_examples=60)
@@ -205,6 +205,7 @@ def test_equal_signatures_mean_equal_weights_and_settings():
         {"edges": True},
         {"balance": True},
         {"glance": True},
+        {"closer": True},
         {"scale": 2.0},
         {"overlap": 0.25},
         {"tile": 64},

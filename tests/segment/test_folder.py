@@ -30,7 +30,9 @@ def folder(tmp_path):
 
 def job(folder, *, network=None, settings=None, **options):
     images = sorted((folder / "in").iterdir())
-    settings = dataclasses.replace(settings or SegmentSettings(device="cpu"), edges=False, balance=False, glance=False)
+    settings = dataclasses.replace(
+        settings or SegmentSettings(device="cpu"), edges=False, balance=False, glance=False, closer=False
+    )
     return FolderJob(images, folder / "out", segmenter(network or Brightness(), settings=settings), **options)
 
 

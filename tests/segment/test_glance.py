@@ -29,7 +29,7 @@ class Narrow(nn.Module):
 
 
 def found(photograph, network=None, **settings):
-    settings = SegmentSettings(device="cpu", edges=False, **settings)
+    settings = SegmentSettings(device="cpu", edges=False, closer=False, **settings)
     return segmenter(network or Narrow(), settings=settings, cards=[card(tile_sizes=(1216,))]).segment(photograph)
 
 
@@ -79,8 +79,9 @@ def test_a_network_without_a_blind_spot_finds_the_same():
 
 def added(coarse, mask=None, factor=6, threshold=THRESHOLD, shape=(305, 297)):
     mask = np.zeros(shape, bool) if mask is None else mask.copy()
-    probability = np.where(mask, np.float16(0.9), np.float16(0.1))
-    glance.add_wide(probability, mask, coarse.astype(np.float16), factor, threshold)
+    probability, before = np.where(mask, np.float16(0.9), np.float16(0.1)), mask.copy()
+    said = glance.add_wide(probability, mask, coarse.astype(np.float16), factor, threshold)
+    assert said == (mask != before).any()
     return probability, mask
 
 

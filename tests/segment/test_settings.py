@@ -13,7 +13,7 @@ def test_the_defaults_survive_json():
 
 
 def test_every_setting_survives_json():
-    settings = SegmentSettings("cuda:1", 448, 0.25, 4, "fp16", 0.4, 30, True, False, False, False, 2.0, "mean")
+    settings = SegmentSettings("cuda:1", 448, 0.25, 4, "fp16", 0.4, 30, True, False, False, False, False, 2.0, "mean")
     assert all(getattr(settings, field.name) != field.default for field in dataclasses.fields(SegmentSettings)), (
         "a setting at its default would not show whether it is kept"
     )
@@ -34,6 +34,7 @@ def test_every_setting_survives_json():
         "edges": [0, "no", None],
         "balance": [0, "no", None],
         "glance": [0, "no", None],
+        "closer": [0, "no", None],
         "scale": [0, 0.1, 5, float("inf"), None],
         "padding": ["white", "", 0],
     }.items(),

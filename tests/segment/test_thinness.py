@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from rootpainter_rootfm import bands
-from rootpainter_rootfm.segment.report import FolderReport, ImageResult, Measures, Status
 from rootpainter_rootfm.segment.thinness import thin_share
 
 
@@ -36,14 +35,3 @@ def test_bands_give_what_the_whole_gives(monkeypatch):
 @pytest.mark.parametrize("shape", [(1, 1), (2, 50), (50, 3)])
 def test_masks_smaller_than_a_step(shape):
     assert thin_share(np.ones(shape, bool)) == 0  # no outline inside the image
-
-
-@pytest.mark.parametrize(
-    ("shares", "many"), [((0.6, 0.5, 0.1), True), ((0.6, 0.1, 0.1), False), ((), False), ((None, 0.7), True)]
-)
-def test_a_folder_has_thin_roots_when_most_of_its_images_with_roots_do(tmp_path, shares, many):
-    report = FolderReport([tmp_path / f"{i}.png" for i in range(len(shares) + 1)])
-    for i, share in enumerate(shares):
-        measures = Measures(0, 0.0, 1.0, 0.0) if share is None else Measures(9, 0.1, 1.0, 0.0, share)
-        report.results[i] = ImageResult(tmp_path / f"{i}.png", Status.MADE, measures=measures)
-    assert report.has_thin_roots is many

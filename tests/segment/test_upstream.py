@@ -25,6 +25,7 @@ UPSTREAM = SegmentSettings(
     edges=False,
     balance=False,
     glance=False,
+    closer=False,
 )
 
 

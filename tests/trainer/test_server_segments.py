@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.segment.report import FolderReport
 from tests.trainer.sync_world import tree
 
 FOLDER = {"dataset_dir": "datasets/d", "seg_dir": "out"}
@@ -67,15 +66,6 @@ def test_a_folder_with_its_progress_failures_and_sheet(at_work):
     assert (at_work.root / "out" / job["preview"]).is_file()
     visible = [path for path in tree(at_work.root / "out") if not path.startswith(".")]
     assert visible == ["a.png", "b.png"], "RootPainter counts what it sees here"
-
-
-@pytest.mark.parametrize(("thin", "scale", "said"), [(True, 1, True), (True, 2, False), (False, 1, False)])
-def test_the_end_of_a_job_says_that_roots_are_too_thin(at_work, monkeypatch, thin, scale, said):
-    monkeypatch.setattr(FolderReport, "has_thin_roots", thin)
-    asked = folder(["a.png"], "projects/p/models/000001_1.pth", settings={"scale": scale})
-    assert at_work.settle(at_work.send("segment", asked)) == "executed"
-    assert at_work.job()["message"].startswith("Segmented 1 of 1 images.")
-    assert ("Fine roots" in at_work.job()["message"]) is said
 
 
 def test_a_folder_of_an_unmodified_window_skips_what_is_there(at_work):

@@ -1,0 +1,127 @@
+"""An image of thin roots is looked at once more, enlarged, where there is a trace of roots; no other is."""
+
+import numpy as np
+import pytest
+
+from rootpainter_rootfm.segment import closer, glance
+from rootpainter_rootfm.segment.settings import SegmentSettings
+from rootpainter_rootfm.segment.tiles import plan
+from tests.segment.helpers import Brightness, brightness_probability, card, segmenter
+
+THRESHOLD = 0.5
+
+
+def photograph(width, shape=(300, 300), at=(20,)):
+    image = np.zeros((*shape, 3), np.uint8)
+    for row in at:
+        image[row : row + width] = 255
+    return image
+
+
+def made(network, tile=128, **settings):
+    settings = SegmentSettings(**dict(device="cpu", edges=False, balance=False, glance=False) | settings)
+    return segmenter(network, settings=settings, cards=[card(tile_sizes=(tile,))])
+
+
+def pixels(network):
+    return sum(batch * height * width for batch, _, height, width in network.batches)
+
+
+@pytest.mark.parametrize(("width", "again"), [(2, True), (3, True), (4, False), (20, False)])
+def test_only_thin_roots_are_looked_at_once_more(width, again):
+    network, without = Brightness(), Brightness()
+    made(network, tile=512).segment(photograph(width))
+    made(without, tile=512, closer=False).segment(photograph(width))
+    assert network.batches[: len(without.batches)] == without.batches
+    enlarged = network.batches[len(without.batches) :]
+    assert bool(enlarged) == again
+    assert all(shape[2] == 480 for shape in enlarged), "300 pixels enlarged by a half are 450"
+
+
+def test_wide_roots_for_the_most_part_are_wide_enough():
+    network = Brightness()
+    image = photograph(10, at=(20, 60, 100))
+    image[200:202] = 255
+    made(network, tile=512).segment(image)
+    assert {shape[2] for shape in network.batches} == {320}
+
+
+@pytest.mark.parametrize("settings", [{"closer": False}, {"scale": 2.0}, {"scale": 0.5}])
+def test_a_scale_that_was_asked_for_is_kept_to(settings):
+    network = Brightness()
+    made(network, tile=1024, **settings).segment(photograph(3))
+    assert len({shape[2:] for shape in network.batches}) == 1
+
+
+def test_the_enlarged_image_decides():
+    image = np.random.default_rng(0).integers(0, 60, (300, 300, 3), np.uint8)
+    image[100:102] = 255
+    network = Brightness()
+    found = made(network).segment(image)
+    scaled = made(Brightness(), scale=closer.SCALE, closer=False).segment(image)
+    computed = pixels(network)
+    assert computed > 300 * 300 * (1 + closer.SCALE**2) * 0.3
+    rows = slice(90, 112)
+    np.testing.assert_allclose(found.probability[rows], scaled.probability[rows], atol=0.002)
+    assert (found.mask == (found.probability16.astype(np.float32) >= THRESHOLD)).all()
+
+
+def test_where_there_is_no_trace_of_a_root_the_first_look_stays():
+    image = np.random.default_rng(0).integers(0, 40, (1000, 1000, 3), np.uint8)
+    image[20:22] = 255
+    network, everywhere = Brightness(), Brightness()
+    found = made(network).segment(image)
+    made(everywhere, scale=closer.SCALE).segment(image)
+    first = made(Brightness(), closer=False).segment(image)
+    assert found.mask[20:22].all()
+    # A tile covers 85 rows, and a row of tiles shows the root.
+    np.testing.assert_allclose(found.probability[100:], first.probability[100:], atol=0.001)
+    plain = sum(np.prod(shape) for shape in network.batches) / 3 - 1000 * 1000
+    assert plain < 0.4 * sum(np.prod(shape) for shape in everywhere.batches) / 3
+
+
+def test_a_trace_is_half_the_threshold():
+    tiles = plan(200, 100, SegmentSettings(scale=closer.SCALE), [96])
+    probability = np.zeros((200, 100), np.float16)
+    probability[5, 5], probability[195, 95] = 0.26, 0.24
+    seen = closer.traces(probability, tiles, THRESHOLD)
+    assert len(seen) == len(tiles) and seen[0] and sum(seen) == 1
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (40, 700), (700, 40), (129, 64)])
+@pytest.mark.parametrize("overlap", [0, 0.05, 0.3])
+def test_any_size_of_image_and_any_overlap(shape, overlap):
+    image = np.random.default_rng(0).integers(0, 90, (*shape, 3), np.uint8)
+    image[shape[0] // 2 : shape[0] // 2 + 2] = 255
+    found = made(Brightness(), overlap=overlap).segment(image)
+    expected = brightness_probability(image)
+    assert found.mask[shape[0] // 2 :][:2].all()
+    # Enlarging smooths the noise; away from it nothing is lost and nothing counts twice.
+    assert abs(found.probability.mean() - expected.mean()) < 0.01
+
+
+def test_progress_grows_by_the_second_look():
+    told = []
+    made(Brightness()).segment(photograph(3), progress=lambda *now: told.append(now))
+    done = [now for now, _, _ in told]
+    assert done == sorted(set(done)) and told[-1][0] == told[-1][1]
+    assert len({total for _, total, _ in told}) == 2
+
+
+def test_probability_and_mask_are_renewed_in_place():
+    """A very large image needs no second probability and mask in memory."""
+    shapes = []
+    before = np.empty
+    try:
+        np.empty = lambda shape, *rest, **more: shapes.append(shape) or before(shape, *rest, **more)
+        made(Brightness()).segment(photograph(3))
+    finally:
+        np.empty = before
+    assert shapes.count((300, 300)) == 2, "one probability and one mask"
+
+
+def test_hairs_beside_a_wide_root_are_not_enlarged(monkeypatch):
+    network = Brightness()
+    monkeypatch.setattr(glance, "add_wide", lambda *args: True)
+    made(network, tile=1216, glance=True).segment(photograph(3, (1100, 200)))
+    assert {shape[2] for shape in network.batches} == {1120, 192}
