@@ -17,13 +17,15 @@ SCALE: Final = 1.5
 """Twice the size finds hardly more, for nearly twice the time."""
 MANY_THIN: Final = 0.45
 """Share of thin roots (`thin_share`) from which on it is worth the time. Wider roots gain nothing, some lose."""
+ENOUGH: Final = 3000
+"""Pixels of root from which on their share says something: of few, some specks are the most."""
 TRACE: Final = 0.5
 """Share of the threshold that a tile's highest root probability has to reach to be looked at again."""
 
 
 def needed(mask: np.ndarray) -> bool:
     """Whether an H×W bool mask shows roots that are thin for the most part."""
-    return thin_share(mask) >= MANY_THIN
+    return np.count_nonzero(mask) >= ENOUGH and thin_share(mask) >= MANY_THIN
 
 
 def traces(probability: np.ndarray, tiles: Plan, threshold: float) -> list[bool]:

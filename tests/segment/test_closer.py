@@ -9,6 +9,21 @@ from rootpainter_rootfm.segment.tiles import plan
 from tests.segment.helpers import Brightness, brightness_probability, card, segmenter
 
 THRESHOLD = 0.5
+ENOUGH = closer.ENOUGH
+
+
+@pytest.fixture(autouse=True)
+def little_is_enough(monkeypatch):
+    """So that small pictures do."""
+    monkeypatch.setattr(closer, "ENOUGH", 1)
+
+
+@pytest.mark.parametrize(("length", "again"), [(ENOUGH // 2 - 1, False), (ENOUGH // 2, True)])
+def test_few_thin_specks_say_nothing(monkeypatch, length, again):
+    monkeypatch.setattr(closer, "ENOUGH", ENOUGH)
+    mask = np.zeros((20, 2000), bool)
+    mask[5:7, 10 : 10 + length] = True
+    assert closer.needed(mask) == again
 
 
 def photograph(width, shape=(300, 300), at=(20,)):
