@@ -30,9 +30,9 @@ run, in turn; medians. A ratio is ours ÷ upstream's: 0.25 means a quarter of th
 arithmetic of the tiles that are computed (the products of matrices and the convolutions, counted by torch) divided by
 the speed of a product of 3072×3072 matrices with as many threads in the same run: no program that computes these tiles
 in this precision can be faster by much. Images of **thin roots** are looked at once more, enlarged
-([usage.md](usage.md), *Fine roots*): what that takes is shown, and has no mark. [fast] is measured with OpenVINO ready
-for the tiles of the image, as in any folder from its fifth batch of tiles on; what making it ready costs once is said
-below.
+([usage.md](usage.md), *A second look*): what that takes is shown, and has no mark. [fast] is measured with OpenVINO
+ready for the tiles of the image, as in any folder from its fifth batch of tiles on; what making it ready costs once is
+said below.
 """
 
 
@@ -84,12 +84,12 @@ def _about(rows: list[Row], about: Row) -> str:
 def gflop(height: int, width: int, ours: bool, thin: bool = False) -> tuple[float, str]:
     """The arithmetic of an image's tiles in GFLOP, and the tiles in words; the image reduced adds 3 %."""
     from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
-    from rootpainter_rootfm.segment import closer
+    from rootpainter_rootfm.segment import second_look
     from rootpainter_rootfm.segment.settings import SegmentSettings
     from rootpainter_rootfm.segment.tiles import plan
 
     settings = SegmentSettings() if ours else SegmentSettings(tile=TILE, overlap=0)
-    looks = [settings, replace(settings, scale=closer.SCALE)] if ours and thin else [settings]
+    looks = [settings, replace(settings, scale=second_look.ENLARGED)] if ours and thin else [settings]
     plans = [plan(height, width, look, Library().get(DEFAULT_MODEL).tile_sizes) for look in looks]
     work = sum(len(tiles) * _tile_gflop(tiles.rows.side, tiles.columns.side) for tiles in plans)
     return work, ", ".join(f"{len(tiles)} of {tiles.columns.side}×{tiles.rows.side}" for tiles in plans)

@@ -29,7 +29,14 @@ class Ours:
         from rootpainter_rootfm.segment.settings import SegmentSettings
 
         self.upstreams = SegmentSettings(
-            tile=1024, overlap=0, padding="black", threshold=0.5, edges=False, balance=False, glance=False, closer=False
+            tile=1024,
+            overlap=0,
+            padding="black",
+            threshold=0.5,
+            edges=False,
+            balance=False,
+            glance=False,
+            second_look=False,
         )
         self.segmenter = Segmenter.load(DEFAULT_MODEL)
         backend.SHAPES = 9  # every image as in a folder of its own

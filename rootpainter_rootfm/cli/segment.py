@@ -101,11 +101,11 @@ def add_settings_options(group: argparse._ArgumentGroup) -> None:
         help="do not look at large images reduced as well, for roots wider than about sixty pixels",
     )
     group.add_argument(
-        "--no-closer",
-        dest="closer",
+        "--no-second-look",
+        dest="second_look",
         action="store_false",
         default=None,
-        help="do not look at images of thin roots once more, enlarged",
+        help="do not look at images once more, enlarged where roots are thin, reduced where the model is not sure",
     )
     group.add_argument(
         "--tile", type=int, metavar="PIXELS", help="side of the tiles, a multiple of 32 (fits the image)"

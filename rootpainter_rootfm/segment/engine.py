@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, groupby
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,8 @@ from ..errors import ImageError, RootFMError
 from ..model.card import ModelCard
 from ..model.network import IMAGENET_STD, normalise
 from ..progress import CancelToken, Progress, silent
-from . import closer, glance
 from . import device as devices
+from . import glance, second_look
 from .blend import Blender, NotFiniteError
 from .edges import follow_edges
 from .settings import SegmentSettings
@@ -134,7 +134,7 @@ class Segmenter:
             "edges": settings.edges,
             "balance": settings.balance,
             "glance": settings.glance,
-            "closer": settings.closer,
+            "second_look": settings.second_look,
             "scale": settings.scale,
             "padding": self._padding,
         }
@@ -172,8 +172,12 @@ class Segmenter:
             for level, seen in enumerate(glances, 1)
         ]
         # Fine things beside wide roots are their hairs.
-        if self.settings.closer and self.settings.scale == 1 and not any(wide) and closer.needed(found.mask):
-            found = look(image, self._plan(image, scale=closer.SCALE), total, found)
+        if self.settings.second_look and self.settings.scale == 1 and not any(wide):
+            if second_look.thin(found.mask):
+                found = look(image, self._plan(image, scale=second_look.ENLARGED), total, found)
+            elif image.size <= 3 * second_look.LARGEST and _sureness(found) < second_look.SURE:
+                reduced = look(image, self._plan(image, scale=second_look.REDUCED), total)
+                found = max(found, reduced, key=_sureness)
         if self.settings.min_root_pixels > 1:
             from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
 
@@ -208,10 +212,10 @@ class Segmenter:
     ) -> Blender:
         """Looks at all tiles, or, with an earlier look, at those where it saw a trace of a root."""
         blender = Blender(tiles, self.threshold, self._footing.blend_on, before)
-        looked_at = closer.traces(before.probability, tiles, self.threshold) if before else [True] * len(tiles)
+        looked_at = second_look.traces(before.probability, tiles, self.threshold) if before else [True] * len(tiles)
         shown = light.balanced(image) if self.settings.balance else image
         added = 0
-        for places in _batches(tiles, looked_at, self._batch(tiles)):
+        for places in tiles.batches(looked_at, self._batch(tiles)):
             cancel.check()
             cut = [tiles.cut(shown, *place, self._padding) for place, looked in places if looked]
             probabilities = iter(self._probability(np.stack(cut), tiles) if cut else ())
@@ -271,11 +275,8 @@ class Segmenter:
             network.to(self._footing.device, memory_format=torch.channels_last)
 
 
-def _batches(tiles: Plan, looked_at: Sequence[bool], batch: int) -> Iterator[list[tuple[tuple[int, int], bool]]]:
-    """All tiles in the plan's order with whether they are looked at, in parts of at most `batch` that are."""
-    ranks = accumulate(looked_at)
-    for _, part in groupby(zip(tiles, looked_at, ranks, strict=True), lambda each: max(0, each[2] - 1) // batch):
-        yield [(place, looked) for place, looked, _ in part]
+def _sureness(found: Blender) -> float:
+    return second_look.expected_dice(found.probability, found.mask)
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

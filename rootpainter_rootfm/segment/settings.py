@@ -23,7 +23,7 @@ class SegmentSettings:
     """What a user may choose about segmenting; `None` means: what the model's card says.
 
     RootPainter's own way of using such a model is `SegmentSettings(tile=1024, overlap=0, padding="black",
-    threshold=0.5, precision="fp32", edges=False, balance=False, glance=False, closer=False)`.
+    threshold=0.5, precision="fp32", edges=False, balance=False, glance=False, second_look=False)`.
     """
 
     device: str = "auto"
@@ -55,9 +55,10 @@ class SegmentSettings:
     glance: bool = True
     """Look at large photographs reduced as well, and take roots from there that are wider than the network's view
     (`glance`); without it, roots wider than about sixty pixels may not be found."""
-    closer: bool = True
-    """Where most of the roots that were found are too thin for the network, look at the image once more, at one and a
-    half times its size (`closer`), for up to 2.3 times the work more. A `scale` other than 1 is kept to instead."""
+    second_look: bool = True
+    """Look at an image once more where its size does not suit the network (`second_look`): enlarged by half where most
+    of the roots that were found are thin, at half its size where the network is not sure of them. A `scale` other than
+    1 is kept to instead."""
     scale: float = 1.0
     """The network sees the image enlarged by this factor, 0.25..4; 2 finds finer roots, for four times the work."""
     padding: str | None = None
@@ -87,7 +88,7 @@ class SegmentSettings:
             "between 0 and 1",
         )
         _check("min_root_pixels", self.min_root_pixels, _whole(self.min_root_pixels, 0, 2**31), "0 or more")
-        for name in ("flips", "edges", "balance", "glance", "closer"):
+        for name in ("flips", "edges", "balance", "glance", "second_look"):
             _check(name, getattr(self, name), isinstance(getattr(self, name), bool), "true or false")
         _check("scale", self.scale, _number(self.scale, *SCALES), f"from {SCALES[0]} to {SCALES[1]}")
         _check(

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, groupby
 from typing import Final
 
 import numpy as np
@@ -84,6 +85,12 @@ class Plan:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Row and column number of every tile, a row of tiles after the other."""
         return ((row, column) for row in range(len(self.rows.starts)) for column in range(len(self.columns.starts)))
+
+    def batches(self, chosen: Sequence[bool], most: int) -> Iterator[list[tuple[tuple[int, int], bool]]]:
+        """All tiles in order, each with whether it is chosen, in parts with at most so many chosen ones."""
+        ranks = accumulate(chosen)
+        for _, part in groupby(zip(self, chosen, ranks, strict=True), lambda each: max(0, each[2] - 1) // most):
+            yield [(place, is_chosen) for place, is_chosen, _ in part]
 
     def inside(self, layer: np.ndarray, row: int, column: int) -> np.ndarray:
         """The part of an H×W layer, or of an H×W×C image, that one tile covers, as a view."""

@@ -114,7 +114,7 @@ def test_every_setting_has_its_option(photographs, known_models, tmp_path):
         "edges": False,
         "balance": False,
         "glance": False,
-        "closer": False,
+        "second_look": False,
         "scale": 2.0,
         "padding": "black",
     }

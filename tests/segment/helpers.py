@@ -56,7 +56,7 @@ def segmenter(*networks, settings=None, cards=None):
     return Segmenter(
         networks,
         cards or [card() for _ in networks],
-        settings or SegmentSettings(device="cpu", edges=False, balance=False, glance=False, closer=False),
+        settings or SegmentSettings(device="cpu", edges=False, balance=False, glance=False, second_look=False),
     )
 
 

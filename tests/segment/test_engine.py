@@ -18,8 +18,8 @@ sizes = st.integers(1, 300)
 STEP = 5e-4  # of float16 below 1
 
 
-def cpu(edges=False, balance=False, glance=False, closer=False, **values):
-    return SegmentSettings(device="cpu", edges=edges, balance=balance, glance=glance, closer=closer, **values)
+def cpu(edges=False, balance=False, glance=False, second_look=False, **values):
+    return SegmentSettings(device="cpu", edges=edges, balance=balance, glance=glance, second_look=second_look, **values)
 
 
 @hypothesis_settings(max_examples=60)
@@ -205,7 +205,7 @@ def test_equal_signatures_mean_equal_weights_and_settings():
         {"edges": True},
         {"balance": True},
         {"glance": True},
-        {"closer": True},
+        {"second_look": True},
         {"scale": 2.0},
         {"overlap": 0.25},
         {"tile": 64},

@@ -31,7 +31,7 @@ def folder(tmp_path):
 def job(folder, *, network=None, settings=None, **options):
     images = sorted((folder / "in").iterdir())
     settings = dataclasses.replace(
-        settings or SegmentSettings(device="cpu"), edges=False, balance=False, glance=False, closer=False
+        settings or SegmentSettings(device="cpu"), edges=False, balance=False, glance=False, second_look=False
     )
     return FolderJob(images, folder / "out", segmenter(network or Brightness(), settings=settings), **options)
 

@@ -29,7 +29,7 @@ class Narrow(nn.Module):
 
 
 def found(photograph, network=None, **settings):
-    settings = SegmentSettings(device="cpu", edges=False, closer=False, **settings)
+    settings = SegmentSettings(device="cpu", edges=False, second_look=False, **settings)
     return segmenter(network or Narrow(), settings=settings, cards=[card(tile_sizes=(1216,))]).segment(photograph)
 
 

@@ -34,7 +34,7 @@ def test_every_setting_survives_json():
         "edges": [0, "no", None],
         "balance": [0, "no", None],
         "glance": [0, "no", None],
-        "closer": [0, "no", None],
+        "second_look": [0, "no", None],
         "scale": [0, 0.1, 5, float("inf"), None],
         "padding": ["white", "", 0],
     }.items(),

@@ -25,7 +25,7 @@ UPSTREAM = SegmentSettings(
     edges=False,
     balance=False,
     glance=False,
-    closer=False,
+    second_look=False,
 )
 
 

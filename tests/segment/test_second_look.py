@@ -1,29 +1,31 @@
-"""An image of thin roots is looked at once more, enlarged, where there is a trace of roots; no other is."""
+"""Images of thin roots are looked at once more, enlarged, and those that the network is not sure of, reduced."""
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from rootpainter_rootfm.segment import closer, glance
+from rootpainter_rootfm.segment import glance, second_look
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from rootpainter_rootfm.segment.tiles import plan
 from tests.segment.helpers import Brightness, brightness_probability, card, segmenter
 
 THRESHOLD = 0.5
-ENOUGH = closer.ENOUGH
+ENOUGH = second_look.ENOUGH
 
 
 @pytest.fixture(autouse=True)
 def little_is_enough(monkeypatch):
     """So that small pictures do."""
-    monkeypatch.setattr(closer, "ENOUGH", 1)
+    monkeypatch.setattr(second_look, "ENOUGH", 1)
 
 
 @pytest.mark.parametrize(("length", "again"), [(ENOUGH // 2 - 1, False), (ENOUGH // 2, True)])
 def test_few_thin_specks_say_nothing(monkeypatch, length, again):
-    monkeypatch.setattr(closer, "ENOUGH", ENOUGH)
+    monkeypatch.setattr(second_look, "ENOUGH", ENOUGH)
     mask = np.zeros((20, 2000), bool)
     mask[5:7, 10 : 10 + length] = True
-    assert closer.needed(mask) == again
+    assert second_look.thin(mask) == again
 
 
 def photograph(width, shape=(300, 300), at=(20,)):
@@ -46,7 +48,7 @@ def pixels(network):
 def test_only_thin_roots_are_looked_at_once_more(width, again):
     network, without = Brightness(), Brightness()
     made(network, tile=512).segment(photograph(width))
-    made(without, tile=512, closer=False).segment(photograph(width))
+    made(without, tile=512, second_look=False).segment(photograph(width))
     assert network.batches[: len(without.batches)] == without.batches
     enlarged = network.batches[len(without.batches) :]
     assert bool(enlarged) == again
@@ -61,7 +63,7 @@ def test_wide_roots_for_the_most_part_are_wide_enough():
     assert {shape[2] for shape in network.batches} == {320}
 
 
-@pytest.mark.parametrize("settings", [{"closer": False}, {"scale": 2.0}, {"scale": 0.5}])
+@pytest.mark.parametrize("settings", [{"second_look": False}, {"scale": 2.0}, {"scale": 0.5}])
 def test_a_scale_that_was_asked_for_is_kept_to(settings):
     network = Brightness()
     made(network, tile=1024, **settings).segment(photograph(3))
@@ -73,9 +75,9 @@ def test_the_enlarged_image_decides():
     image[100:102] = 255
     network = Brightness()
     found = made(network).segment(image)
-    scaled = made(Brightness(), scale=closer.SCALE, closer=False).segment(image)
+    scaled = made(Brightness(), scale=second_look.ENLARGED, second_look=False).segment(image)
     computed = pixels(network)
-    assert computed > 300 * 300 * (1 + closer.SCALE**2) * 0.3
+    assert computed > 300 * 300 * (1 + second_look.ENLARGED**2) * 0.3
     rows = slice(90, 112)
     np.testing.assert_allclose(found.probability[rows], scaled.probability[rows], atol=0.002)
     assert (found.mask == (found.probability16.astype(np.float32) >= THRESHOLD)).all()
@@ -86,8 +88,8 @@ def test_where_there_is_no_trace_of_a_root_the_first_look_stays():
     image[20:22] = 255
     network, everywhere = Brightness(), Brightness()
     found = made(network).segment(image)
-    made(everywhere, scale=closer.SCALE).segment(image)
-    first = made(Brightness(), closer=False).segment(image)
+    made(everywhere, scale=second_look.ENLARGED).segment(image)
+    first = made(Brightness(), second_look=False).segment(image)
     assert found.mask[20:22].all()
     # A tile covers 85 rows, and a row of tiles shows the root.
     np.testing.assert_allclose(found.probability[100:], first.probability[100:], atol=0.001)
@@ -96,10 +98,10 @@ def test_where_there_is_no_trace_of_a_root_the_first_look_stays():
 
 
 def test_a_trace_is_half_the_threshold():
-    tiles = plan(200, 100, SegmentSettings(scale=closer.SCALE), [96])
+    tiles = plan(200, 100, SegmentSettings(scale=second_look.ENLARGED), [96])
     probability = np.zeros((200, 100), np.float16)
     probability[5, 5], probability[195, 95] = 0.26, 0.24
-    seen = closer.traces(probability, tiles, THRESHOLD)
+    seen = second_look.traces(probability, tiles, THRESHOLD)
     assert len(seen) == len(tiles) and seen[0] and sum(seen) == 1
 
 
@@ -140,3 +142,66 @@ def test_hairs_beside_a_wide_root_are_not_enlarged(monkeypatch):
     monkeypatch.setattr(glance, "add_wide", lambda *args: True)
     made(network, tile=1216, glance=True).segment(photograph(3, (1100, 200)))
     assert {shape[2] for shape in network.batches} == {1120, 192}
+
+
+class Sizes(nn.Module):
+    """Takes what is bright for root, with a logit that depends on how large it is shown."""
+
+    def __init__(self, whole, reduced):
+        super().__init__()
+        self.logits = {320: whole, 160: reduced}
+        self.shown = []
+
+    def forward(self, x):
+        self.shown.append(x.shape[2])
+        return torch.where(x.mean(1, keepdim=True) > 0, self.logits[x.shape[2]], -2.0)
+
+
+WIDE = photograph(40)
+
+
+@pytest.mark.parametrize(
+    ("whole", "reduced", "shown", "probability"),
+    [
+        (0.3, 3.0, [320, 160], 3.0),
+        (0.3, 0.1, [320, 160], 0.3),
+        (3.0, 4.0, [320], 3.0),
+        (-1.0, 3.0, [320, 160], 3.0),
+        (0.3, -1.0, [320, 160], 0.3),
+    ],
+)
+def test_the_surer_look_counts_where_the_first_is_not_sure(whole, reduced, shown, probability):
+    network = Sizes(whole, reduced)
+    found = made(network, tile=512).segment(WIDE)
+    assert network.shown == shown
+    assert found.probability[40, 150] == pytest.approx(1 / (1 + np.exp(-probability)), abs=0.001)
+    assert (found.mask == (found.probability >= THRESHOLD)).all() and found.mask.any()
+
+
+@pytest.mark.parametrize("settings", [{"second_look": False}, {"scale": 1.05}])
+def test_it_is_not_reduced_against_the_users_will(settings):
+    network = Sizes(0.3, 3.0)
+    made(network, tile=512, **settings).segment(WIDE)
+    assert 160 not in network.shown
+
+
+def test_of_a_very_large_image_no_second_result_is_kept(monkeypatch):
+    shown = []
+    for largest in (WIDE[..., 0].size, WIDE[..., 0].size - 1):
+        monkeypatch.setattr(second_look, "LARGEST", largest)
+        network = Sizes(0.3, 3.0)
+        made(network, tile=512).segment(WIDE)
+        shown.append(network.shown)
+    assert shown == [[320, 160], [320]]
+
+
+def test_expected_dice_is_the_mean_over_what_the_probabilities_allow():
+    rng = np.random.default_rng(0)
+    probability = rng.beta(0.2, 1, (900, 900)).astype(np.float16)
+    mask = probability >= THRESHOLD
+    truth = rng.random(mask.shape) < probability
+    dice = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
+    assert second_look.expected_dice(probability, mask) == pytest.approx(dice, abs=0.005)
+    assert second_look.expected_dice(probability, np.zeros_like(mask)) == 0
+    # Sums of float16 end at 65504.
+    assert second_look.expected_dice(np.ones((900, 900), np.float16), np.ones((900, 900), bool)) == 1

@@ -1,0 +1,54 @@
+"""Images whose size does not suit the network are looked at once more, at another.
+
+The network decides in steps of four pixels, so roots that are thinner show better in an enlarged image. Where it is not
+sure of what it found, roots may be blurred or too wide, and show better in an image of half the size.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from .thinness import thin_share
+from .tiles import Plan
+
+ENLARGED: Final = 1.5
+"""Twice the size finds hardly more, for nearly twice the time."""
+MANY_THIN: Final = 0.45
+"""Share of thin roots (`thin_share`) from which on enlarging is worth its time. Wider roots gain nothing, some lose."""
+ENOUGH: Final = 3000
+"""Pixels of root from which on that share says something: of few, some specks are the most."""
+TRACE: Final = 0.5
+"""Share of the threshold that a tile's highest root probability has to reach to be looked at enlarged."""
+
+REDUCED: Final = 0.5
+SURE: Final = 0.65
+"""Expected Dice from which on half the size is not tried; on validation images it gained nothing there."""
+LARGEST: Final = 200_000_000
+"""Pixels of an image whose two results may be in memory together."""
+
+
+def thin(mask: np.ndarray) -> bool:
+    """Whether an H×W bool mask shows enough roots, and thin ones for the most part."""
+    return np.count_nonzero(mask) >= ENOUGH and thin_share(mask) >= MANY_THIN
+
+
+def traces(probability: np.ndarray, tiles: Plan, threshold: float) -> list[bool]:
+    """For every tile in the plan's order, whether the H×W root probability shows a trace of a root in it."""
+    return [bool((tiles.inside(probability, *place) >= TRACE * threshold).any()) for place in tiles]
+
+
+def expected_dice(probability: np.ndarray, mask: np.ndarray) -> float:
+    """The Dice of a mask if its probabilities were right: how sure the network is of what it found.
+
+    Args:
+        probability: H×W float16, root probability.
+        mask: H×W bool, its roots.
+
+    Returns:
+        0..1; 0 where there is no root.
+    """
+    root = np.count_nonzero(mask)
+    agreed = np.sum(probability, where=mask, dtype=np.float64)
+    return float(2 * agreed / (root + np.sum(probability, dtype=np.float64))) if root else 0.0
