@@ -175,7 +175,7 @@ class Segmenter:
         if self.settings.second_look and self.settings.scale == 1 and not any(wide):
             if second_look.thin(found.mask):
                 found = look(image, self._plan(image, scale=second_look.ENLARGED), total, found)
-            elif image.size <= 3 * second_look.LARGEST and _sureness(found) < second_look.SURE:
+            elif max(image.shape) <= second_look.SMALL and _sureness(found) < second_look.SURE:
                 reduced = look(image, self._plan(image, scale=second_look.REDUCED), total)
                 found = max(found, reduced, key=_sureness)
         if self.settings.min_root_pixels > 1:

@@ -185,14 +185,11 @@ def test_it_is_not_reduced_against_the_users_will(settings):
     assert 160 not in network.shown
 
 
-def test_of_a_very_large_image_no_second_result_is_kept(monkeypatch):
-    shown = []
-    for largest in (WIDE[..., 0].size, WIDE[..., 0].size - 1):
-        monkeypatch.setattr(second_look, "LARGEST", largest)
-        network = Sizes(0.3, 3.0)
-        made(network, tile=512).segment(WIDE)
-        shown.append(network.shown)
-    assert shown == [[320, 160], [320]]
+@pytest.mark.parametrize(("length", "looks"), [(1023, 2), (1024, 1)])
+def test_a_large_image_is_not_reduced(length, looks):
+    network = Brightness(gain=0.3)
+    made(network, tile=1024).segment(photograph(10, (60, length)))
+    assert len({shape[3] for shape in network.batches}) == looks
 
 
 def test_expected_dice_is_the_mean_over_what_the_probabilities_allow():
