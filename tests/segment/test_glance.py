@@ -53,7 +53,7 @@ def test_a_root_wider_than_the_view_is_found_in_a_large_photograph():
 def test_only_a_large_photograph_is_reduced_and_as_often_as_it_is_large(length, looks):
     network = Narrow()
     told = []
-    settings = SegmentSettings(device="cpu", edges=False)
+    settings = SegmentSettings(device="cpu", edges=False, second_look=False)
     made = segmenter(network, settings=settings, cards=[card(tile_sizes=(1216,))])
     made.segment(root(100, length), progress=lambda *now: told.append(now))
     assert len({shape[0] for shape in network.shapes}) == looks
