@@ -205,7 +205,7 @@ def sizes(bench: Bench, sizes: Any, threads: int, number: int, device: str = "cp
 def agreement(bench: Bench, cores: int) -> None:
     """Dice of the masks that upstream's settings give, against upstream's own."""
     for height, width in (SMALL[0], SMALL[2]):
-        image, found = f"{width}×{height}", {}
+        image, found = speed_report.case(height, width), {}
         if any(row["case"] == "agreement" and row["image"] == image for row in bench.rows):
             continue
         for side in SIDES:
@@ -241,7 +241,7 @@ def memory(bench: Bench, sizes: Any, cores: int) -> None:
         for side in SIDES:
             real = REAL_TILES * (6 if side == "fast" else 1)
             task = {"do": "memory", "path": bench.image(height, width), "real_tiles": real}
-            bench.row(f"memory {width}×{height}", side, cores, 0, task, fresh=True)
+            bench.row(f"memory {speed_report.case(height, width)}", side, cores, 0, task, fresh=True)
 
 
 def start_up(bench: Bench, rounds: int) -> None:

@@ -36,7 +36,7 @@ said below.
 """
 
 
-def case(height: int, width: int, thin: bool) -> str:
+def case(height: int, width: int, thin: bool = False) -> str:
     """The name of an image in the rows."""
     return f"{width}×{height}{THIN if thin else ''}"
 
@@ -126,7 +126,7 @@ def _images(rows: list[Row]) -> Iterable[str]:
         table = []
         sizes = sorted(tuple(map(int, size.split("×"))) for size in MARKS)
         for (width, height), thin in product(sizes, (False, True)):
-            name, marks = case(height, width, thin), MARKS[case(height, width, False)]
+            name, marks = case(height, width, thin), MARKS[case(height, width)]
             theirs = _of(rows, name, "upstream", device, threads)
             for side in SIDES:
                 ours = _of(rows, name, side, device, threads)

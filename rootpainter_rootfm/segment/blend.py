@@ -47,7 +47,7 @@ class Blender:
             self._row = row
         (ys, in_y), (xs, in_x) = self._tiles.rows.inside(row), self._tiles.columns.inside(column)
         weights = self._weights[0][row][in_y, None] * self._weights[1][column][None, in_x]
-        self._strip[: ys.stop - ys.start, xs] += inside.to(self._strip.device).float() * weights
+        self._strip[: ys.stop - ys.start, xs] += inside.to(self._strip.device) * weights
 
     def finish(self) -> None:
         """Completes `probability` (H×W float16) and `mask` (H×W bool) after the last tile."""

@@ -175,9 +175,9 @@ class Segmenter:
         if self.settings.second_look and self.settings.scale == 1 and not any(wide):
             if second_look.thin(found.mask):
                 found = look(image, self._plan(image, scale=second_look.ENLARGED), total, found)
-            elif max(image.shape) <= second_look.SMALL and _sureness(found) < second_look.SURE:
+            elif not glance.is_large(image) and (sureness := _sureness(found)) < second_look.SURE:
                 reduced = look(image, self._plan(image, scale=second_look.REDUCED), total)
-                found = max(found, reduced, key=_sureness)
+                found = reduced if _sureness(reduced) > sureness else found
         if self.settings.min_root_pixels > 1:
             from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
 

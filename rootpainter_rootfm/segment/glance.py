@@ -30,9 +30,14 @@ MISSED: Final = 0.2
 """Share of it that was found without this, at most; more, and it is a bundle of finer roots."""
 
 
+def is_large(image: np.ndarray) -> bool:
+    """Whether a tile shows only a small part of an H×W×3 photograph."""
+    return max(image.shape[:2]) >= LARGE
+
+
 def reduced(image: np.ndarray) -> Iterator[np.ndarray]:
     """H×W×3 uint8 at a sixth of its size, and at a sixth of that, as long as it is large; nothing if it is not."""
-    while max(image.shape[:2]) >= LARGE:
+    while is_large(image):
         image = _averaged(image, FACTOR)
         yield image
 

@@ -24,8 +24,7 @@ TRACE: Final = 0.5
 """Share of the threshold that a tile's highest root probability has to reach to be looked at enlarged."""
 
 REDUCED: Final = 0.5
-SMALL: Final = 1023
-"""Pixels of the longer side up to which an image is tried in half its size; larger ones are glanced at (`glance`)."""
+"""Of images that are not large (`glance`)."""
 SURE: Final = 0.65
 """Expected Dice from which on half the size is not tried; on validation images it gained nothing there."""
 

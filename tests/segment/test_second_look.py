@@ -76,8 +76,7 @@ def test_the_enlarged_image_decides():
     network = Brightness()
     found = made(network).segment(image)
     scaled = made(Brightness(), scale=second_look.ENLARGED, second_look=False).segment(image)
-    computed = pixels(network)
-    assert computed > 300 * 300 * (1 + second_look.ENLARGED**2) * 0.3
+    assert pixels(network) > 300 * 300 * (1 + second_look.ENLARGED**2) * 0.3
     rows = slice(90, 112)
     np.testing.assert_allclose(found.probability[rows], scaled.probability[rows], atol=0.002)
     assert (found.mask == (found.probability16.astype(np.float32) >= THRESHOLD)).all()
@@ -93,8 +92,7 @@ def test_where_there_is_no_trace_of_a_root_the_first_look_stays():
     assert found.mask[20:22].all()
     # A tile covers 85 rows, and a row of tiles shows the root.
     np.testing.assert_allclose(found.probability[100:], first.probability[100:], atol=0.001)
-    plain = sum(np.prod(shape) for shape in network.batches) / 3 - 1000 * 1000
-    assert plain < 0.4 * sum(np.prod(shape) for shape in everywhere.batches) / 3
+    assert pixels(network) - 1000 * 1000 < 0.4 * pixels(everywhere)
 
 
 def test_a_trace_is_half_the_threshold():
@@ -125,15 +123,11 @@ def test_progress_grows_by_the_second_look():
     assert len({total for _, total, _ in told}) == 2
 
 
-def test_probability_and_mask_are_renewed_in_place():
+def test_probability_and_mask_are_renewed_in_place(monkeypatch):
     """A very large image needs no second probability and mask in memory."""
-    shapes = []
-    before = np.empty
-    try:
-        np.empty = lambda shape, *rest, **more: shapes.append(shape) or before(shape, *rest, **more)
-        made(Brightness()).segment(photograph(3))
-    finally:
-        np.empty = before
+    shapes, empty = [], np.empty
+    monkeypatch.setattr(np, "empty", lambda shape, *rest, **more: shapes.append(shape) or empty(shape, *rest, **more))
+    made(Brightness()).segment(photograph(3))
     assert shapes.count((300, 300)) == 2, "one probability and one mask"
 
 
