@@ -28,7 +28,7 @@ from .tiles import Plan, plan
 
 _log = logging.getLogger(__name__)
 
-METHOD: Final = 6
+METHOD: Final = 7
 """Raised whenever the same weights and settings would give another mask than before."""
 _CONTRAST: Final = sum(IMAGENET_STD) / 3
 """Of the network's input, to have black and white 1 apart."""
@@ -173,16 +173,24 @@ class Segmenter:
         ]
         # Fine things beside wide roots are their hairs.
         if self.settings.second_look and self.settings.scale == 1 and not any(wide):
-            if second_look.thin(found.mask):
-                found = look(image, self._plan(image, scale=second_look.ENLARGED), total, found)
-            elif not glance.is_large(image) and (sureness := _sureness(found)) < second_look.SURE:
-                reduced = look(image, self._plan(image, scale=second_look.REDUCED), total)
-                found = reduced if _sureness(reduced) > sureness else found
+            self._look_again(image, found, look, total)
         if self.settings.min_root_pixels > 1:
             from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
 
             drop_small(found.mask, self.settings.min_root_pixels)
         return Segmentation(found.probability, found.mask)
+
+    def _look_again(self, image: np.ndarray, found: Blender, look: Callable[..., Blender], done: int) -> None:
+        """Renews, in place, a look at an image whose size does not suit the network; `done` tiles were looked at."""
+        if second_look.thin(found.mask):
+            look(image, self._plan(image, scale=second_look.ENLARGED), done, found)
+        elif not glance.is_large(image) and not second_look.sure(found):
+            looks = [found]
+            for scale in second_look.REDUCED:
+                tiles = self._plan(image, scale=scale)
+                looks.append(look(image, tiles, done))
+                done += len(tiles)
+            second_look.average(looks, self.threshold)
 
     def _plan(self, view: np.ndarray, **changed: Any) -> Plan:
         return plan(*view.shape[:2], replace(self.settings, **changed), [self._largest_tile])
@@ -273,10 +281,6 @@ class Segmenter:
     def _move(self) -> None:
         for network in self._networks:
             network.to(self._footing.device, memory_format=torch.channels_last)
-
-
-def _sureness(found: Blender) -> float:
-    return second_look.expected_dice(found.probability, found.mask)
 
 
 def _resized(pixels: Tensor, size: tuple[int, int]) -> Tensor:

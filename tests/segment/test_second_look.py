@@ -141,9 +141,9 @@ def test_hairs_beside_a_wide_root_are_not_enlarged(monkeypatch):
 class Sizes(nn.Module):
     """Takes what is bright for root, with a logit that depends on how large it is shown."""
 
-    def __init__(self, whole, reduced):
+    def __init__(self, whole, smaller, half):
         super().__init__()
-        self.logits = {320: whole, 160: reduced}
+        self.logits = {320: whole, 224: smaller, 160: half}
         self.shown = []
 
     def forward(self, x):
@@ -154,32 +154,45 @@ class Sizes(nn.Module):
 WIDE = photograph(40)
 
 
-@pytest.mark.parametrize(
-    ("whole", "reduced", "shown", "probability"),
-    [
-        (0.3, 3.0, [320, 160], 3.0),
-        (0.3, 0.1, [320, 160], 0.3),
-        (3.0, 4.0, [320], 3.0),
-        (-1.0, 3.0, [320, 160], 3.0),
-        (0.3, -1.0, [320, 160], 0.3),
-    ],
-)
-def test_the_surer_look_counts_where_the_first_is_not_sure(whole, reduced, shown, probability):
-    network = Sizes(whole, reduced)
+def expected_dice(logit):
+    """Of what `Sizes` makes of the wide root: 40 of 300 rows."""
+    root, soil = 40 / (1 + np.exp(-logit)), 260 / (1 + np.exp(2.0))
+    return 2 * root / (40 + root + soil) if logit > 0 else 0
+
+
+@pytest.mark.parametrize("logits", [(0.3, 3.0, 3.0), (0.3, 0.1, 4.0), (-1.0, 2.0, 3.0), (0.3, -1.0, -1.0)])
+def test_where_the_network_is_not_sure_its_surer_looks_weigh_more(logits):
+    network = Sizes(*logits)
     found = made(network, tile=512).segment(WIDE)
-    assert network.shown == shown
-    assert found.probability[40, 150] == pytest.approx(1 / (1 + np.exp(-probability)), abs=0.001)
-    assert (found.mask == (found.probability >= THRESHOLD)).all() and found.mask.any()
+    assert network.shown == [320, 224, 160]
+    weights = np.array([expected_dice(logit) ** second_look.TRUST for logit in logits])
+    expected = np.average([1 / (1 + np.exp(-logit)) for logit in logits], weights=weights)
+    assert found.probability[40, 150] == pytest.approx(expected, abs=0.01)
+    assert (found.mask == (found.probability >= THRESHOLD)).all()
+
+
+def test_where_the_network_is_sure_one_look_is_enough():
+    network = Sizes(3.0, 4.0, 4.0)
+    made(network, tile=512).segment(WIDE)
+    assert network.shown == [320]
+
+
+def test_where_no_look_finds_a_root_the_first_one_stays():
+    network = Sizes(-1.0, -0.5, -0.5)
+    found = made(network, tile=512).segment(WIDE)
+    assert network.shown == [320, 224, 160]
+    assert found.probability[40, 150] == pytest.approx(1 / (1 + np.exp(1.0)), abs=0.002)
+    assert not found.mask.any()
 
 
 @pytest.mark.parametrize("settings", [{"second_look": False}, {"scale": 1.05}])
 def test_it_is_not_reduced_against_the_users_will(settings):
-    network = Sizes(0.3, 3.0)
+    network = Sizes(0.3, 3.0, 3.0)
     made(network, tile=512, **settings).segment(WIDE)
-    assert 160 not in network.shown
+    assert not {224, 160} & set(network.shown)
 
 
-@pytest.mark.parametrize(("length", "looks"), [(1023, 2), (1024, 1)])
+@pytest.mark.parametrize(("length", "looks"), [(1023, 3), (1024, 1)])
 def test_a_large_image_is_not_reduced(length, looks):
     network = Brightness(gain=0.3)
     made(network, tile=1024).segment(photograph(10, (60, length)))
