@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -52,6 +54,12 @@ class Blender:
     def finish(self) -> None:
         """Completes `probability` (H×W float16) and `mask` (H×W bool) after the last tile."""
         self._finish_rows(self._tiles.rows.length - self._top(self._row))
+
+    def copied(self) -> Blender:
+        """The same probability and mask in memory of their own."""
+        other = copy(self)
+        other.probability, other.mask = self.probability.copy(), self.mask.copy()
+        return other
 
     def _top(self, row: int) -> int:
         return self._tiles.rows.inside(row)[0].start

@@ -184,12 +184,13 @@ class Segmenter:
         """Renews, in place, a look at an image whose size does not suit the network; `done` tiles were looked at."""
         if second_look.thin(found.mask):
             look(image, self._plan(image, scale=second_look.ENLARGED), done, found)
-        elif not glance.is_large(image) and not second_look.sure(found):
-            looks = [found]
-            for scale in second_look.REDUCED:
-                tiles = self._plan(image, scale=scale)
-                looks.append(look(image, tiles, done))
-                done += len(tiles)
+            return
+        looks = [found]
+        for scale in second_look.sizes(image, found):
+            tiles = self._plan(image, scale=scale)
+            looks.append(look(image, tiles, done, found.copied() if scale > 1 else None))
+            done += len(tiles)
+        if len(looks) > 1:
             second_look.average(looks, self.threshold)
 
     def _plan(self, view: np.ndarray, **changed: Any) -> Plan:

@@ -148,16 +148,18 @@ class Sizes(nn.Module):
 
     def forward(self, x):
         self.shown.append(x.shape[2])
-        return torch.where(x.mean(1, keepdim=True) > 0, self.logits[x.shape[2]], -2.0)
+        return torch.where(x.mean(1, keepdim=True) > 0, self.logits[x.shape[2]], -6.0)
 
 
 WIDE = photograph(40)
 
 
-def expected_dice(logit):
+def sureness(logit):
     """Of what `Sizes` makes of the wide root: 40 of 300 rows."""
-    root, soil = 40 / (1 + np.exp(-logit)), 260 / (1 + np.exp(2.0))
-    return 2 * root / (40 + root + soil) if logit > 0 else 0
+    root, soil, some = 40 * 300 / (1 + np.exp(-logit)), 260 * 300 / (1 + np.exp(6.0)), second_look.NOTHING
+    if logit < 0:
+        return some / (root + soil + some)
+    return (2 * root + some) / (40 * 300 + root + soil + some)
 
 
 @pytest.mark.parametrize("logits", [(0.3, 3.0, 3.0), (0.3, 0.1, 4.0), (-1.0, 2.0, 3.0), (0.3, -1.0, -1.0)])
@@ -165,7 +167,7 @@ def test_where_the_network_is_not_sure_its_surer_looks_weigh_more(logits):
     network = Sizes(*logits)
     found = made(network, tile=512).segment(WIDE)
     assert network.shown == [320, 224, 160]
-    weights = np.array([expected_dice(logit) ** second_look.TRUST for logit in logits])
+    weights = np.array([sureness(logit) ** second_look.TRUST for logit in logits])
     expected = np.average([1 / (1 + np.exp(-logit)) for logit in logits], weights=weights)
     assert found.probability[40, 150] == pytest.approx(expected, abs=0.01)
     assert (found.mask == (found.probability >= THRESHOLD)).all()
@@ -177,12 +179,10 @@ def test_where_the_network_is_sure_one_look_is_enough():
     assert network.shown == [320]
 
 
-def test_where_no_look_finds_a_root_the_first_one_stays():
-    network = Sizes(-1.0, -0.5, -0.5)
+def test_a_root_in_one_look_alone_is_none_where_the_others_are_sure_that_there_is_nothing():
+    network = Sizes(-9.0, 0.3, -9.0)
     found = made(network, tile=512).segment(WIDE)
-    assert network.shown == [320, 224, 160]
-    assert found.probability[40, 150] == pytest.approx(1 / (1 + np.exp(1.0)), abs=0.002)
-    assert not found.mask.any()
+    assert network.shown == [320, 224, 160] and not found.mask.any()
 
 
 @pytest.mark.parametrize("settings", [{"second_look": False}, {"scale": 1.05}])
@@ -192,20 +192,40 @@ def test_it_is_not_reduced_against_the_users_will(settings):
     assert not {224, 160} & set(network.shown)
 
 
-@pytest.mark.parametrize(("length", "looks"), [(1023, 3), (1024, 1)])
-def test_a_large_image_is_not_reduced(length, looks):
+@pytest.mark.parametrize(("length", "sides"), [(1023, {1024, 736, 512}), (1024, {1024, 1536})])
+def test_a_large_image_is_enlarged_instead(length, sides):
     network = Brightness(gain=0.3)
-    made(network, tile=1024).segment(photograph(10, (60, length)))
-    assert len({shape[3] for shape in network.batches}) == looks
+    made(network, tile=2048).segment(photograph(10, (60, length)))
+    assert {shape[3] for shape in network.batches} == sides
 
 
-def test_expected_dice_is_the_mean_over_what_the_probabilities_allow():
+def test_of_a_large_image_both_looks_count():
+    image = np.random.default_rng(0).integers(40, 110, (1100, 200, 3), np.uint8)
+    image[:, 50:60] = 255
+    found = made(Brightness(gain=0.5)).segment(image)
+    first, second = (
+        made(Brightness(gain=0.5), second_look=False, scale=scale).segment(image) for scale in (1, second_look.ENLARGED)
+    )
+    weights = [second_look.sureness(look.probability16, look.mask) ** second_look.TRUST for look in (first, second)]
+    # Noise is smoothed in an enlarged image, so that the looks differ everywhere.
+    assert np.abs(first.probability - second.probability).mean() > 0.002
+    expected = np.average([first.probability, second.probability], axis=0, weights=weights)
+    np.testing.assert_allclose(found.probability, expected, atol=0.002)
+    assert (found.mask == (found.probability >= THRESHOLD)).all()
+
+
+def test_sureness_is_the_dice_that_the_probabilities_allow():
     rng = np.random.default_rng(0)
     probability = rng.beta(0.2, 1, (900, 900)).astype(np.float16)
     mask = probability >= THRESHOLD
     truth = rng.random(mask.shape) < probability
     dice = 2 * (mask & truth).sum() / (mask.sum() + truth.sum())
-    assert second_look.expected_dice(probability, mask) == pytest.approx(dice, abs=0.005)
-    assert second_look.expected_dice(probability, np.zeros_like(mask)) == 0
+    assert second_look.sureness(probability, mask) == pytest.approx(dice, abs=0.005)
     # Sums of float16 end at 65504.
-    assert second_look.expected_dice(np.ones((900, 900), np.float16), np.ones((900, 900), bool)) == 1
+    assert second_look.sureness(np.ones((900, 900), np.float16), np.ones((900, 900), bool)) == 1
+
+
+@pytest.mark.parametrize(("trace", "sure"), [(0.0, 1.0), (0.001, 0.86), (0.1, 0.06)])
+def test_who_finds_nothing_and_hardly_a_trace_is_sure_of_it(trace, sure):
+    probability = np.full((288, 288), trace, np.float16)
+    assert second_look.sureness(probability, np.zeros((288, 288), bool)) == pytest.approx(sure, abs=0.01)
