@@ -30,7 +30,9 @@ ENOUGH: Final = 3000
 TRACE: Final = 0.5
 """Share of the threshold that a tile's highest root probability has to reach to be looked at enlarged."""
 SURE: Final = 0.8
-"""Sureness from which on one look is enough. Below it, parts of roots are still missed."""
+"""Sureness from which on one look at a small image is enough. Below it, parts of roots are still missed."""
+SURE_OF_LARGE: Final = 0.65
+"""The same for large ones, where looking again takes more than twice the time."""
 TRUST: Final = 4
 """A look weighs as much as its sureness to this power. With 2 to 8 nearly the same is found; counting alone, the surest
 look is too often wrong, and with equal weights a size that does not suit the roots spoils the mean."""
@@ -45,9 +47,10 @@ def thin(mask: np.ndarray) -> bool:
 
 def sizes(image: np.ndarray, found: Blender) -> tuple[float, ...]:
     """The scales at which an H×W×3 image is looked at once more, after what was `found` in it at its own size."""
-    if sureness(found.probability, found.mask) >= SURE:
-        return ()
-    return (ENLARGED,) if is_large(image) else REDUCED
+    sure = sureness(found.probability, found.mask)
+    if is_large(image):
+        return (ENLARGED,) if sure < SURE_OF_LARGE else ()
+    return REDUCED if sure < SURE else ()
 
 
 def traces(probability: np.ndarray, tiles: Plan, threshold: float) -> list[bool]:

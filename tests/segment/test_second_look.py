@@ -192,6 +192,14 @@ def test_it_is_not_reduced_against_the_users_will(settings):
     assert not {224, 160} & set(network.shown)
 
 
+@pytest.mark.parametrize(("length", "sure", "looks"), [(999, 0.79, 3), (999, 0.8, 1), (1200, 0.64, 2), (1200, 0.65, 1)])
+def test_of_a_large_image_the_network_need_not_be_so_sure(monkeypatch, length, sure, looks):
+    network = Brightness(gain=0.3)
+    monkeypatch.setattr(second_look, "sureness", lambda *args: sure)
+    made(network, tile=2048).segment(photograph(10, (60, length)))
+    assert len({shape[3] for shape in network.batches}) == looks
+
+
 @pytest.mark.parametrize(("length", "sides"), [(1023, {1024, 736, 512}), (1024, {1024, 1536})])
 def test_a_large_image_is_enlarged_instead(length, sides):
     network = Brightness(gain=0.3)
