@@ -105,7 +105,7 @@ def add_settings_options(group: argparse._ArgumentGroup) -> None:
         dest="second_look",
         action="store_false",
         default=None,
-        help="do not look at images once more, enlarged where roots are thin, reduced where the model is not sure",
+        help="do not look at an image in other sizes as well where its roots are thin or the model is not sure",
     )
     group.add_argument(
         "--tile", type=int, metavar="PIXELS", help="side of the tiles, a multiple of 32 (fits the image)"

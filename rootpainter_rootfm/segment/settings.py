@@ -57,8 +57,8 @@ class SegmentSettings:
     (`glance`); without it, roots wider than about sixty pixels may not be found."""
     second_look: bool = True
     """Look at an image once more where its size does not suit the network (`second_look`): enlarged by half where most
-    of the roots that were found are thin, at half its size where it is small and the network not sure of them. A
-    `scale` other than 1 is kept to instead."""
+    of the roots that were found are thin; where the network is not sure of them, enlarged if the image is large, else
+    reduced. A `scale` other than 1 is kept to instead."""
     scale: float = 1.0
     """The network sees the image enlarged by this factor, 0.25..4; 2 finds finer roots, for four times the work."""
     padding: str | None = None
