@@ -185,13 +185,14 @@ class Segmenter:
         if second_look.thin(found.mask):
             look(image, self._plan(image, scale=second_look.ENLARGED), done, found)
             return
-        looks = [found]
-        for scale in second_look.sizes(image, found):
+        sure = second_look.sureness(found.probability, found.mask)
+        others = []
+        for scale in second_look.sizes(image, sure):
             tiles = self._plan(image, scale=scale)
-            looks.append(look(image, tiles, done, found.copied() if scale > 1 else None))
+            others.append(look(image, tiles, done, found.copied() if scale > 1 else None))
             done += len(tiles)
-        if len(looks) > 1:
-            second_look.average(looks, self.threshold)
+        if others:
+            second_look.average(found, sure, others, self.threshold)
 
     def _plan(self, view: np.ndarray, **changed: Any) -> Plan:
         return plan(*view.shape[:2], replace(self.settings, **changed), [self._largest_tile])

@@ -1,4 +1,4 @@
-"""Images whose size does not suit the network are looked at once more, at another.
+"""Images whose size does not suit the network are looked at in others as well.
 
 The network decides in steps of four pixels, so thin roots show better in an enlarged image. Where it is not sure of
 what it found, it is asked again: of a large photograph or scan, whose roots are fine for the most part, enlarged; of a
@@ -45,9 +45,8 @@ def thin(mask: np.ndarray) -> bool:
     return np.count_nonzero(mask) >= ENOUGH and thin_share(mask) >= MANY_THIN
 
 
-def sizes(image: np.ndarray, found: Blender) -> tuple[float, ...]:
-    """The scales at which an H×W×3 image is looked at once more, after what was `found` in it at its own size."""
-    sure = sureness(found.probability, found.mask)
+def sizes(image: np.ndarray, sure: float) -> tuple[float, ...]:
+    """The scales at which an H×W×3 image is looked at once more, by the sureness of the look at its own size."""
     if is_large(image):
         return (ENLARGED,) if sure < SURE_OF_LARGE else ()
     return REDUCED if sure < SURE else ()
@@ -73,11 +72,19 @@ def sureness(probability: np.ndarray, mask: np.ndarray) -> float:
     return float((2 * agreed + NOTHING) / (root + np.sum(probability, dtype=np.float64) + NOTHING))
 
 
-def average(looks: Sequence[Blender], threshold: float) -> None:
-    """Renews the first look at an image: its probability becomes the mean of all, the surer ones weighing more."""
-    weights = np.array([sureness(look.probability, look.mask) ** TRUST for look in looks], np.float32)
+def average(first: Blender, sure: float, others: Sequence[Blender], threshold: float) -> None:
+    """Renews the first look at an image: its probability becomes the mean of all, the surer ones weighing more.
+
+    Args:
+        first: renewed in place.
+        sure: its sureness.
+        others: looks at the same image in other sizes.
+        threshold: of the mask.
+    """
+    looks = [first, *others]
+    surenesses = [sure, *(sureness(look.probability, look.mask) for look in others)]
+    weights = np.array([each**TRUST for each in surenesses], np.float32)
     weights /= weights.sum()
-    first = looks[0]
     for rows in bands(*first.mask.shape):
         first.probability[rows] = sum(
             weight * look.probability[rows].astype(np.float32) for weight, look in zip(weights, looks, strict=True)
