@@ -84,15 +84,23 @@ def _about(rows: list[Row], about: Row) -> str:
 def gflop(height: int, width: int, ours: bool, thin: bool = False) -> tuple[float, str]:
     """The arithmetic of an image's tiles in GFLOP, and the tiles in words; the image reduced adds 3 %."""
     from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
-    from rootpainter_rootfm.segment import second_look
     from rootpainter_rootfm.segment.settings import SegmentSettings
     from rootpainter_rootfm.segment.tiles import plan
 
     settings = SegmentSettings() if ours else SegmentSettings(tile=TILE, overlap=0)
-    looks = [settings, replace(settings, scale=second_look.ENLARGED)] if ours and thin else [settings]
+    looks = [settings, *(replace(settings, scale=scale) for scale in (_again(height, width, thin) if ours else ()))]
     plans = [plan(height, width, look, Library().get(DEFAULT_MODEL).tile_sizes) for look in looks]
     work = sum(len(tiles) * _tile_gflop(tiles.rows.side, tiles.columns.side) for tiles in plans)
     return work, ", ".join(f"{len(tiles)} of {tiles.columns.side}×{tiles.rows.side}" for tiles in plans)
+
+
+def _again(height: int, width: int, thin: bool) -> tuple[float, ...]:
+    """The scales of the second look at a drawn photograph: the network is not very sure of the ordinary ones."""
+    from rootpainter_rootfm.segment import glance, second_look
+
+    if thin:
+        return (second_look.ENLARGED,)
+    return () if max(height, width) >= glance.LARGE else second_look.REDUCED
 
 
 def _tile_gflop(height: int, width: int) -> float:
