@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+
+READING = (0.01, 0.03, 0.1, 0.3, 0.6)
+"""Seconds to wait, one time after the other, for whoever reads a file that is to be replaced."""
 
 
 @contextmanager
@@ -21,17 +26,31 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     beside = target.with_name(f".{target.stem}.{uuid4().hex[:8]}.part{target.suffix}")
     try:
         yield beside
-        with open(beside, "rb") as written:
+        with open(beside, "r+b") as written:  # Windows flushes only what may be written to.
             os.fsync(written.fileno())
-        os.replace(beside, target)
+        _move(beside, target)
     finally:
         beside.unlink(missing_ok=True)
 
 
+def _move(beside: Path, target: Path) -> None:
+    """Windows refuses to replace a file while anybody reads it: the window, a virus scanner, a synchronised folder."""
+    for wait in READING:
+        try:
+            os.replace(beside, target)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(beside, target)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes `text` as UTF-8 in one step: a reader sees the old file or the new one, never a part."""
+    """Writes `text` as UTF-8 in one step: a reader sees the old file or the new one, never a part.
+
+    Of file names that are no text, as old archives leave them on Linux, the odd bytes are written as codes.
+    """
     with replacing(path) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -9,13 +10,16 @@ import torch
 
 from ..errors import SettingsError
 
+_log = logging.getLogger(__name__)
+
 CPU: Final = torch.device("cpu")
 _DTYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _BYTES_PER_PIXEL: Final = 1200  # of GPU memory for the activations of one tile pixel in fp32, with room to spare
+_LEAST_BYTES: Final = 512 << 20  # free on a GPU to begin there: CUDA's own, the network, and one tile of 448
 _MOST_PIXELS: Final = 16 * 1024**2  # of a batch; beyond it a GPU gains nothing more
 _MPS_PIXELS: Final = 4 * 1024**2  # Apple's GPU shares its memory with everything else
 _CPU_PIXELS: Final = 512 * 1024  # two tiles of 448 at once take a tenth less time than one after the other
-_TEXTS: Final = ("MPS backend out of memory", "DefaultCPUAllocator")
+_TEXTS: Final = ("CUDA error: out of memory", "MPS backend out of memory", "DefaultCPUAllocator")
 
 
 def choose_device(name: str) -> torch.device:
@@ -53,7 +57,8 @@ def dtype(precision: str) -> torch.dtype:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: CUDA has a type for it, Apple's GPU and the CPU only a text."""
+    """Whether an error says that memory ran out: torch has a type for it, the CUDA driver, Apple's GPU and
+    the CPU only a text."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)
@@ -74,10 +79,13 @@ class Footing:
 
     @classmethod
     def first(cls, device: torch.device) -> Footing:
-        """As much as the device is likely to bear."""
+        """As much as the device is likely to bear; raises torch's error or MemoryError when it is full already."""
         pixels = {"cuda": _MOST_PIXELS, "mps": _MPS_PIXELS}.get(device.type, _CPU_PIXELS)
         if device.type == "cuda":
-            pixels = min(pixels, torch.cuda.mem_get_info(device)[0] // 2 // _BYTES_PER_PIXEL)
+            free = torch.cuda.mem_get_info(device)[0]
+            if free < _LEAST_BYTES:
+                raise MemoryError(f"{free >> 20} MB are free")
+            pixels = min(pixels, free // 2 // _BYTES_PER_PIXEL)
         return cls(device, device, pixels)
 
     def batch(self, wanted: int | None, tile_pixels: int) -> int:
@@ -94,3 +102,23 @@ class Footing:
         if self.device != CPU:
             return Footing(CPU, CPU, pixels=1, ceiling=self.ceiling), "working on the CPU"
         return None
+
+
+def first_footing(name: str) -> Footing:
+    """Where to begin, for a device's name as in `choose_device`.
+
+    Raises:
+        SettingsError: this machine lacks the device, or other programs have filled the memory of one that was named.
+    """
+    device = choose_device(name)
+    try:
+        return Footing.first(device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = str(error).split("\n")[0]
+    full = f"The memory of {device} is taken by other programs ({said})"
+    if name != "auto":
+        raise SettingsError(f"{full}; wait until they are done, or choose auto or cpu.")
+    _log.warning("%s. Working on the CPU.", full)
+    return Footing.first(CPU)

@@ -70,14 +70,14 @@ class Segmenter:
             settings: how to segment.
 
         Raises:
-            SettingsError: the device or precision is not to be had on this machine.
+            SettingsError: the device or precision is not to be had on this machine now.
         """
         self.settings = settings
         self.cards = tuple(cards)
         self.threshold = settings.threshold or float(np.mean([card.threshold for card in cards]))
         self._padding = settings.padding or cards[0].padding
         self._largest_tile = min(max(card.tile_sizes) for card in cards)
-        self._footing = devices.Footing.first(devices.choose_device(settings.device))
+        self._footing = devices.first_footing(settings.device)
         self._precision = devices.choose_precision(settings.precision, self._footing.device)
         self._halved = self._precision != "fp32"
         self._networks = [network.eval() for network in networks]

@@ -95,13 +95,16 @@ def finished(
         extras: files that are wanted beside it; their folders' names stand in the note.
 
     Raises:
-        MaskError: what is there was made or changed by somebody else, so it must not be replaced unasked.
+        MaskError: what is there was made or changed by somebody else, so it must not be replaced unasked, or nobody
+            can tell because it cannot be reached now.
     """
     if not target.exists():
         return None
     try:
         mask, note = masks.read(target), Provenance.from_text(masks.read_note(target))
-    except MaskError:
+    except MaskError as error:
+        if _is_out_of_reach(error):
+            raise
         if _is_something_else(target):
             raise _not_ours(target) from None
         return None  # damaged or cut short, so there is nothing to lose
@@ -116,6 +119,12 @@ def _not_ours(target: Path) -> MaskError:
         f"{target} was there already and was not made by rootfm, or was changed since. It was kept; "
         "move it away, or ask for overwriting, to have a new mask."
     )
+
+
+def _is_out_of_reach(error: MaskError) -> bool:
+    """Whether a mask could not be looked at, and so may be whole: a share that is away, a colleague's own file."""
+    cause = error.__cause__
+    return isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None)
 
 
 def _is_something_else(path: Path) -> bool:

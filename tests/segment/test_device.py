@@ -67,3 +67,29 @@ def test_a_lowered_batch_also_bounds_the_one_that_the_user_asked_for():
 def test_the_cpu_takes_few_tiles_at_a_time_unless_asked():
     footing = Footing.first(CPU)
     assert [footing.batch(None, side**2) for side in (448, 480, 1024)] == [2, 2, 1] and footing.batch(6, TILE) == 6
+
+
+@pytest.mark.parametrize("told", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: out of memory"), 9])
+def test_a_gpu_that_others_have_filled_is_passed_over_unless_it_was_asked_for(monkeypatch, caplog, told):
+    def memory(device):
+        if isinstance(told, Exception):
+            raise told
+        return told, 80 << 30
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    assert devices.first_footing("auto").device == CPU
+    assert "cuda:0 is taken by other programs" in caplog.text
+    with pytest.raises(SettingsError, match="cuda:0 is taken by other programs.*choose auto or cpu"):
+        devices.first_footing("cuda")
+
+
+def test_another_fault_of_a_gpu_is_not_taken_for_a_lack_of_memory(monkeypatch):
+    def memory(device):
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        devices.first_footing("auto")

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from rootpainter_rootfm import images, masks
+from rootpainter_rootfm import images, masks, opening
 from rootpainter_rootfm.errors import ImageError, MaskError
 from rootpainter_rootfm.masks import MaskFormat
-from rootpainter_rootfm.segment.provenance import Provenance, Source, digest
+from rootpainter_rootfm.segment.provenance import Provenance, Source, digest, finished
 from rootpainter_rootfm.segment.report import Measures
 from tests.segment.helpers import photograph
 
@@ -45,6 +45,23 @@ def test_the_note_of_a_file_that_cannot_be_read_is_an_error(tmp_path):
     (tmp_path / "m.png").write_bytes(b"not a mask")
     with pytest.raises(MaskError, match=r"m\.png cannot be read"):
         masks.read_note(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), PermissionError(13, "denied"), MemoryError()])
+def test_a_mask_that_is_out_of_reach_is_not_taken_for_a_damaged_one(tmp_path, monkeypatch, error):
+    def refuse(*args):
+        raise error
+
+    target = tmp_path / "m.png"
+    masks.write(np.ones((3, 3), bool), target)
+    monkeypatch.setattr(opening, "open", refuse, raising=False)
+    with pytest.raises(MaskError, match=r"m\.png cannot be read"):
+        finished(target, tmp_path / "p.png", {}, [])
+
+
+def test_a_damaged_mask_is_made_anew(tmp_path):
+    (tmp_path / "m.png").write_bytes(b"\x89PNG cut short")
+    assert finished(tmp_path / "m.png", tmp_path / "p.png", {}, []) is None
 
 
 @given(st.one_of(st.text(), st.sampled_from(['{"rootfm": "1"}', "[]", "null", "3", '{"rootfm": 1, "source": {}}'])))

@@ -1,0 +1,52 @@
+import os
+
+import pytest
+
+from rootpainter_rootfm import files
+
+
+def test_what_is_flushed_was_opened_for_writing_as_windows_demands(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flush(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr(files.os, "fsync", flush)
+    files.write_text(tmp_path / "report.txt", "roots")
+    assert (tmp_path / "report.txt").read_text() == "roots"
+
+
+@pytest.fixture
+def replace_refused(monkeypatch):
+    """The next moves of a file are refused, as by Windows while somebody reads the old one: a list of them."""
+    refusals, replace = [], os.replace
+
+    def refusing(source, target):
+        if refusals:
+            refusals.pop()
+            raise PermissionError(13, "Access is denied")
+        replace(source, target)
+
+    monkeypatch.setattr(files.os, "replace", refusing)
+    monkeypatch.setattr(files.time, "sleep", lambda seconds: None)
+    return refusals
+
+
+def test_a_file_that_somebody_reads_is_replaced_once_it_is_closed(tmp_path, replace_refused):
+    replace_refused += [1] * len(files.READING)
+    files.write_text(tmp_path / "job.json", "done")
+    assert (tmp_path / "job.json").read_text() == "done"
+
+
+def test_a_file_that_stays_open_is_kept_and_nothing_is_left_beside_it(tmp_path, replace_refused):
+    (tmp_path / "job.json").write_text("running")
+    replace_refused += [1] * (len(files.READING) + 1)
+    with pytest.raises(PermissionError):
+        files.write_text(tmp_path / "job.json", "done")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["running"]
+
+
+def test_a_file_name_that_is_no_text_can_be_written_about(tmp_path):
+    files.write_text(tmp_path / "report.csv", "wurzel_\udcfc.jpg")
+    assert (tmp_path / "report.csv").read_text(encoding="utf-8") == "wurzel_\\udcfc.jpg"
