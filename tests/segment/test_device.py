@@ -69,7 +69,9 @@ def test_the_cpu_takes_few_tiles_at_a_time_unless_asked():
     assert [footing.batch(None, side**2) for side in (448, 480, 1024)] == [2, 2, 1] and footing.batch(6, TILE) == 6
 
 
-@pytest.mark.parametrize("told", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: out of memory"), 9])
+@pytest.mark.parametrize(
+    "told", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("CUDA error: out of memory"), 9]
+)
 def test_a_gpu_that_others_have_filled_is_passed_over_unless_it_was_asked_for(monkeypatch, caplog, told):
     def memory(device):
         if isinstance(told, Exception):
