@@ -3,7 +3,7 @@
     python benchmarks/speed.py [--rounds 3] [--note "a quiet machine"]
 
 Every measurement is a row of docs/performance.json as soon as it is made; run again, the missing ones are made and
-docs/performance.md is written anew from all of them. Delete the JSON to begin from nothing. Needs the extras [test]
+docs/performance_tables.md is written anew from all of them. Delete the JSON to begin from nothing. Needs the extras [test]
 and [fast]. Half an hour on a quiet machine with two cores.
 """
 
@@ -166,7 +166,7 @@ def main() -> None:
             everything(bench, os.cpu_count() or 1, options.rounds)
         finally:
             bench.close()
-            speed_report.write(bench.rows, DOCS / "performance.md")
+            speed_report.write(bench.rows, DOCS / "performance_tables.md")
 
 
 def everything(bench: Bench, cores: int, rounds: int) -> None:

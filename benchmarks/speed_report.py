@@ -1,4 +1,4 @@
-"""The rows of `speed.py` as the page docs/performance.md."""
+"""The rows of `speed.py` as the page docs/performance_tables.md."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ NO_GPU: Final = "not measured: no GPU here"
 MARKS: Final = {"4000×3000": (0.60, 0.50), "640×480": (0.25, 0.25), "736×552": (0.25, 0.25), "1100×1100": (0.25, 0.25)}
 TILE: Final = 1024
 THIN: Final = ", thin roots"
-_INTRODUCTION: Final = """# Speed and memory beside RootPainter
+_INTRODUCTION: Final = """# Tables of speed and memory
 
-Made by `python benchmarks/speed.py`; the single measurements are in [performance.json](performance.json). **upstream**
+What follows from them stands in [performance.md](performance.md). Made by `python benchmarks/speed.py`; the single measurements are in [performance.json](performance.json). **upstream**
 is `mobilesam_segment_image` of RootPainter's trainer 0.3.3, unmodified; **core** is this package as it is installed;
 **[fast]** is the same with the extra `fast` (OpenVINO). All with the same weights on the same drawn photographs, in one
 run, in turn; medians. A ratio is ours ÷ upstream's: 0.25 means a quarter of the time.

@@ -79,7 +79,7 @@ class TrainLog:
         try:
             from matplotlib.figure import Figure
         except ImportError:
-            logging.getLogger(__name__).info("No curves: install rootpainter-rootfm[learn] to have them drawn.")
+            logging.getLogger(__name__).info("No curves: install matplotlib to have them drawn.")
             return
         figure = Figure(figsize=(9, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
