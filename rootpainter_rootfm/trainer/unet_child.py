@@ -9,11 +9,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import threading
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-STDIN = 0
+from ..parent import when_gone
+
 PACKAGE = "root_painter_trainer"
 READY = "ready"
 """The file that says that the folder's instructions are read from now on; what was there before was deleted."""
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--maxworkers", type=int, default=12)
     parser.add_argument("--maxbatchsize", type=int, default=12)
     options = parser.parse_args()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    when_gone(partial(os._exit, 1))
     # Its modules import each other by bare names, and another installed package may own such a name: it goes first.
     sys.path.insert(0, str(Path(find_spec(PACKAGE).origin).parent))
     from trainer import Trainer
@@ -35,13 +36,6 @@ def main() -> None:
     trainer = Trainer(str(options.folder), options.patchsize, options.maxworkers, options.maxbatchsize)
     (options.folder / READY).touch()
     trainer.main_loop()
-
-
-def _end_with_parent() -> None:
-    # The pipe closes when the process that holds its other end is gone, however it ended. Read without sys.stdin, whose
-    # lock would be inherited by the processes that load images, which wait for it for ever.
-    os.read(STDIN, 1)
-    os._exit(1)
 
 
 if __name__ == "__main__":
