@@ -8,6 +8,7 @@ from pathlib import Path
 from PyQt5 import QtWidgets
 
 from ..errors import ModelError
+from . import exchange
 from .jobs import JobModel
 from .preferences import NEWEST
 from .session import Session
@@ -48,6 +49,12 @@ def project_choice(session: Session, window: QtWidgets.QMainWindow) -> str:
     return session.preferences.project_model(project) if project else NEWEST
 
 
+def project_library_name(session: Session, window: QtWidgets.QMainWindow) -> str | None:
+    """The name of the library model that was chosen for the open project; None where it works with its own."""
+    choice = project_choice(session, window)
+    return choice.removeprefix(_LIBRARY) if choice.startswith(_LIBRARY) else None
+
+
 def library_choice(name: str) -> str:
     """The choice of a library model, as it is kept for a project."""
     return _LIBRARY + name
@@ -69,21 +76,40 @@ def model_choices(session: Session, window: QtWidgets.QMainWindow) -> list[tuple
 
 def chosen_model(session: Session, window: QtWidgets.QMainWindow) -> JobModel | None:
     """The model that is chosen in the menu, None while the library is being read or when it is gone."""
-    found = window_checkpoints(window)
-    if project_folder(window) is not None:
-        choice = project_choice(session, window)
-        if choice.startswith(_LIBRARY):
-            return _library_model(session, choice.removeprefix(_LIBRARY))
-        named = [path for path in found if checkpoint_choice(path) == choice]
-        for path in (named or found)[:1]:
-            return JobModel(f"This project, {checkpoint_title(path)}", file=path)
-    return _library_model(session, None)
+    name = project_library_name(session, window)
+    checkpoint = _chosen_checkpoint(session, window)
+    if name is None and checkpoint is not None:
+        return JobModel(f"This project, {checkpoint_title(checkpoint)}", file=checkpoint)
+    return _library_model(session, name)
+
+
+def uses_foundation_model(session: Session, window: QtWidgets.QMainWindow) -> bool:
+    """Whether a foundation model makes the masks of the open project, rather than RootPainter's U-Net."""
+    checkpoint = _chosen_checkpoint(session, window)
+    if project_library_name(session, window) is not None:
+        return True
+    return begun_with(window) is not None if checkpoint is None else checkpoint.suffix == ".pth"
+
+
+def begun_with(window: QtWidgets.QMainWindow) -> dict[str, str] | None:
+    """Name and sha256 of the library model that the open project was begun with, if it was."""
+    begun = exchange.read_json(Path(window.proj_file_path)).get("rootfm")
+    model = begun.get("model") if isinstance(begun, dict) else None
+    return model if isinstance(model, dict) else None
 
 
 def window_checkpoints(window: QtWidgets.QMainWindow) -> list[Path]:
     """The checkpoints of the open project."""
     folder = getattr(window, "model_dir", None)
     return checkpoints(Path(folder)) if folder is not None else []
+
+
+def _chosen_checkpoint(session: Session, window: QtWidgets.QMainWindow) -> Path | None:
+    """The checkpoint that was chosen for the open project, else its newest; None where it has none."""
+    found = window_checkpoints(window)
+    choice = project_choice(session, window)
+    named = [path for path in found if checkpoint_choice(path) == choice]
+    return next(iter(named or found), None)
 
 
 def _library_model(session: Session, name: str | None) -> JobModel | None:

@@ -159,9 +159,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def inside(folder: Path, path: Path) -> str | None:
-    """`path` as the trainer must be told it, relative to the sync folder and with forward slashes; None if outside."""
+    """`path` as the trainer must be told it, relative to the sync folder and with forward slashes; None if outside.
+
+    Links are followed, as the trainer does: a folder that is only linked into the sync folder lies outside.
+    """
     try:
-        relative = Path(os.path.abspath(path)).relative_to(os.path.abspath(folder))
+        relative = Path(os.path.realpath(path)).relative_to(os.path.realpath(folder))
     except ValueError:
         return None
     return relative.as_posix()
@@ -187,6 +190,24 @@ def send(folder: Path, name: str, content: Mapping[str, Any]) -> Path:
             "Check that the sync folder is there and that the disk is not full."
         ) from error
     return target
+
+
+def take_back(instruction: Path) -> bool:
+    """Removes an instruction that `send` wrote; False where a trainer has taken it already, or holds it."""
+    try:
+        instruction.unlink()
+    except OSError:
+        return False
+    return True
+
+
+def refusal(instruction: Path) -> str | None:
+    """Why a trainer put an instruction aside, in its own words; None where it has not."""
+    put_aside = instruction.parents[1] / "failed_instructions" / f"{instruction.name}_exception.txt"
+    try:
+        return put_aside.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, ValueError):
+        return None
 
 
 def segment_instruction(

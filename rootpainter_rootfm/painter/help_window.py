@@ -18,13 +18,13 @@ always do in RootPainter, and let it learn from your corrections.</p>
 <h3>A project: look, correct, train</h3>
 <ol>
 <li><b>Project → Create project</b>, and there <i>Root Foundation Model</i>. The first mask appears after some
-seconds; press <b>S</b> to see it.</li>
+seconds; <b>S</b> hides it and shows it again.</li>
 <li>Paint what is missing in red (<b>Q</b>) and what is no root in green (<b>W</b>). A few strokes where the model is
 wrong are worth more than a whole painted image.</li>
 <li><b>V</b> shows in orange where the model is unsure, <b>View → Images by uncertainty</b> lists the images in which
 it is least sure.</li>
-<li><b>Network → Start training.</b> The plot shows how well the model does on the images set aside for checking. It
-needs two annotated images. Training ends by itself when nothing more is gained.</li>
+<li><b>Network → Start training.</b> One annotated image is enough to begin; with two or more the first is kept for
+checking. The plot shows how well the model does there. Training ends by itself when nothing more is gained.</li>
 <li><b>Network → Segment images without annotation again</b> makes the old masks anew with the better model.</li>
 </ol>
 

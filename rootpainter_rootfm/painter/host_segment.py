@@ -144,8 +144,10 @@ def _with_end(
 
 
 def _refusal(session: Session, widget: Any) -> str | None:
+    folder = os.path.abspath(session.folder)
     for path in (widget.input_dir, widget.output_dir, *widget.selected_models):
-        if exchange.inside(session.folder, Path(path)) is None:
+        # RootPainter itself makes a path relative by taking the letters of the sync folder from it.
+        if exchange.inside(session.folder, Path(path)) is None or folder not in os.path.abspath(path):
             return (
                 f"{path} is outside the sync folder {session.folder}, where a trainer cannot reach it. Move it there, "
                 "or use Models → Segment folder with this model…, which a trainer on this computer can do anywhere."

@@ -3,110 +3,128 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from PyQt5 import QtCore, QtGui, QtWidgets
 
-from . import exchange
+from .choice import uses_foundation_model
+from .image_rows import ImageRows, Row
 from .session import Session
 from .workers import Poll
 
 _LOOK_EVERY = 3.0
 _NAME = QtCore.Qt.UserRole
-
-
-@dataclass(frozen=True)
-class Row:
-    """One image of the project.
-
-    Attributes:
-        name: its file name.
-        uncertain: the share of its pixels in which the model is unsure, 0..1; None before it was segmented.
-        annotated: whether the user has painted on it.
-    """
-
-    name: str
-    uncertain: float | None
-    annotated: bool
-
-
-def rows(names: list[str], mask_folder: Path, annotation_folders: tuple[Path, ...]) -> list[Row]:
-    """All images, the least sure first, those without a mask last; for a thread, it reads one small file an image."""
-    annotated = {Path(file).stem for folder in annotation_folders for file in _listing(folder)}
-    known = {Path(file).stem for file in _listing(mask_folder / exchange.CONFIDENCE) if file.endswith(".json")}
-    found = []
-    for name in names:
-        stem = Path(name).stem
-        described = exchange.read_json(mask_folder / exchange.CONFIDENCE / f"{stem}.json") if stem in known else {}
-        share = described.get("uncertain")
-        found.append(Row(name, float(share) if isinstance(share, int | float) else None, stem in annotated))
-    return sorted(found, key=lambda row: (row.uncertain is None, -(row.uncertain or 0), row.name))
+_MOVED_SINGLY = 200
+"""More changed rows than that, and the list is filled anew."""
 
 
 class ImageList(QtWidgets.QDockWidget):
     """The list at the side of the window; a click goes to the image."""
 
+    again_asked = QtCore.pyqtSignal(list)
+    """The names of the images that need a new mask."""
+
     def __init__(self, session: Session, window: Any) -> None:
         super().__init__("Images by uncertainty", window)
         self.setObjectName("rootfm_images")
         self.setCursor(QtCore.Qt.ArrowCursor)
+        self._session = session
         self._window = window
+        folders = (Path(window.train_annot_dir), Path(window.val_annot_dir))
+        self._images = ImageRows(Path(window.seg_dir), folders)
         self._rows: list[Row] = []
+        self._current: QtWidgets.QTreeWidgetItem | None = None
         self.list = QtWidgets.QTreeWidget()
         self.list.setHeaderLabels(["Image", "Unsure", ""])
         self.list.setRootIsDecorated(False)
         self.list.setUniformRowHeights(True)
         self.list.setFocusPolicy(QtCore.Qt.NoFocus)
         self.list.header().setStretchLastSection(False)
+        self.list.header().setResizeContentsPrecision(0)  # what is seen is measured, not a thousand rows
         self.list.header().setSectionResizeMode(0, QtWidgets.QHeaderView.Stretch)
         self.list.header().setSectionResizeMode(1, QtWidgets.QHeaderView.ResizeToContents)
         self.list.header().setSectionResizeMode(2, QtWidgets.QHeaderView.ResizeToContents)
         self.list.itemClicked.connect(self._go)
         self.note = QtWidgets.QLabel()
         self.note.setWordWrap(True)
-        self.rest_button = QtWidgets.QPushButton("Segment the rest")
-        self.rest_button.setFocusPolicy(QtCore.Qt.NoFocus)
-        self.rest_button.clicked.connect(lambda: window.segment_image(self._without_mask()))
-        self.rest_button.hide()  # until it is known which these are
+        self.rest_button = self._button("Segment the rest", lambda: window.segment_image(self._without_mask()))
+        self.again_button = self._button("Make these anew", lambda: self.again_asked.emit(self._unmeasured()))
         inner = QtWidgets.QWidget()
         layout = QtWidgets.QVBoxLayout(inner)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.list)
         layout.addWidget(self.note)
         layout.addWidget(self.rest_button)
+        layout.addWidget(self.again_button)
         self.setWidget(inner)
         self.setMinimumWidth(250)
         self._poll = Poll(self._look, _LOOK_EVERY, self)
         self._poll.seen.connect(self._show)
         self.visibilityChanged.connect(lambda seen: self._poll.start() if seen else self._poll.stop())
 
+    @staticmethod
+    def _button(text: str, act: Callable[[], None]) -> QtWidgets.QPushButton:
+        button = QtWidgets.QPushButton(text)
+        button.setFocusPolicy(QtCore.Qt.NoFocus)
+        button.clicked.connect(lambda: act())
+        button.hide()  # until it is known which images it is for
+        return button
+
     def _look(self) -> list[Row]:
-        window = self._window
-        folders = (Path(window.train_annot_dir), Path(window.val_annot_dir))
-        return rows(list(window.image_fnames), Path(window.seg_dir), folders)
+        return self._images.look(list(self._window.image_fnames))
 
     def _without_mask(self) -> list[str]:
-        return [row.name for row in self._rows if row.uncertain is None]
+        return [row.name for row in self._rows if not row.masked]
+
+    def _unmeasured(self) -> list[str]:
+        return [row.name for row in self._rows if row.unmeasured]
 
     def _show(self, found: list[Row]) -> None:
-        current = os.path.basename(self._window.image_path)
-        if found != self._rows or self.list.topLevelItemCount() != len(found):
+        if found != self._rows:
+            self._show_rows(found)
             self._rows = found
+            self._show_missing()
+        self._mark()
+
+    def _show_missing(self) -> None:
+        """Says what is not in the order, and offers to make up for it."""
+        waiting, unmeasured = len(self._without_mask()), len(self._unmeasured())
+        self.note.setText(_note(waiting, unmeasured, len(self._rows)))
+        self.rest_button.setVisible(waiting > 0)
+        # A U-Net does not tell how sure it is, however often it is asked.
+        self.again_button.setVisible(unmeasured > 0 and uses_foundation_model(self._session, self._window))
+
+    def _show_rows(self, found: list[Row]) -> None:
+        """Takes out the rows that have changed and puts them where they belong now; the others stay in their order."""
+        before = set(self._rows)
+        changed = [place for place, row in enumerate(found) if row not in before]
+        if len(changed) > _MOVED_SINGLY or len(found) != len(self._rows):
+            self._current = None
             self.list.clear()
             self.list.addTopLevelItems([_item(row) for row in found])
-        for index, row in enumerate(found):
-            font = self.list.font()
-            font.setBold(row.name == current)
-            self.list.topLevelItem(index).setFont(0, font)
-        waiting = len(self._without_mask())
-        self.note.setText(
-            f"{waiting} of {len(found)} images have no mask yet and are not ordered."
-            if waiting
-            else "Correct from the top: there the model learns most."
-        )
-        self.rest_button.setVisible(waiting > 0)
+            return
+        after = set(found)
+        for place in reversed(range(len(self._rows))):
+            if self._rows[place] not in after:
+                self.list.takeTopLevelItem(place)
+        for place in changed:
+            self.list.insertTopLevelItem(place, _item(found[place]))
+
+    def _mark(self) -> None:
+        """The image on the screen is bold."""
+        name = os.path.basename(self._window.image_path)
+        place = next((place for place, row in enumerate(self._rows) if row.name == name), -1)
+        item = self.list.topLevelItem(place)
+        if item is self._current:
+            return
+        for changed, bold in ((self._current, False), (item, True)):
+            if changed is not None:
+                font = self.list.font()
+                font.setBold(bold)
+                changed.setFont(0, font)
+        self._current = item
 
     def _go(self, item: QtWidgets.QTreeWidgetItem) -> None:
         window = self._window
@@ -120,6 +138,16 @@ class ImageList(QtWidgets.QDockWidget):
         self._poll.now()
 
 
+def _note(waiting: int, unmeasured: int, total: int) -> str:
+    sentences = []
+    if waiting:
+        sentences.append(f"{waiting} of {total} images have no mask yet and are not ordered.")
+    if unmeasured:
+        made = "One mask was" if unmeasured == 1 else f"{unmeasured} masks were"
+        sentences.append(f"{made} made without a measure of uncertainty and cannot be ordered.")
+    return " ".join(sentences) or "Correct from the top: there the model learns most."
+
+
 def _item(row: Row) -> QtWidgets.QTreeWidgetItem:
     share = "" if row.uncertain is None else f"{row.uncertain:.1%}"
     item = QtWidgets.QTreeWidgetItem([row.name, share, "✓" if row.annotated else ""])
@@ -131,10 +159,3 @@ def _item(row: Row) -> QtWidgets.QTreeWidgetItem:
     if row.uncertain is None:
         item.setForeground(0, QtGui.QBrush(QtGui.QColor("gray")))
     return item
-
-
-def _listing(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except OSError:
-        return []

@@ -14,6 +14,8 @@ from .trainer_status import show_trainer
 from .workers import Task
 
 _SHEET_WIDTH = 900
+_FITTED = 100
+"""Rows that are made as high as their text; more would be measured, all of them, with every new one."""
 
 
 class JobWindow(QtWidgets.QDialog):
@@ -43,6 +45,7 @@ class JobWindow(QtWidgets.QDialog):
         self.failures = QtWidgets.QTableWidget(0, 2)
         self.failures.setHorizontalHeaderLabels(["Failed image", "Cause"])
         self.failures.horizontalHeader().setSectionResizeMode(0, QtWidgets.QHeaderView.ResizeToContents)
+        self.failures.horizontalHeader().setResizeContentsPrecision(0)
         self.failures.horizontalHeader().setStretchLastSection(True)
         self.failures.horizontalHeader().setDefaultAlignment(QtCore.Qt.AlignLeft)
         self.failures.verticalHeader().setSectionResizeMode(QtWidgets.QHeaderView.ResizeToContents)
@@ -88,7 +91,7 @@ class JobWindow(QtWidgets.QDialog):
             self.bar.setMaximum(0)  # a moving bar: something is going on, how long it takes is not known
         self.current.setText(self._second_line())
         self._show_failures()
-        self.cancel_button.setEnabled(not state.ended)
+        self.cancel_button.setEnabled(not (state.ended or self.job.stopping))
         self.open_button.setEnabled(state.done > 0 or state.ended)
         self.sheet_button.setEnabled(bool(state.preview))
 
@@ -97,6 +100,8 @@ class JobWindow(QtWidgets.QDialog):
         trainer = self._session.trainer
         if not state.ended and trainer.life is Life.SILENT and not trainer.starting:
             return "No trainer answers, so nothing happens. <a href='trainer'>Start one…</a>"
+        if self.job.stopping and not state.ended:
+            return "Stopping after the image that is being looked at…"
         if state.state == "running" and state.current:
             return f"Just now: {state.current}"
         if state.ended and not state.message:
@@ -104,13 +109,16 @@ class JobWindow(QtWidgets.QDialog):
         return state.message
 
     def _show_failures(self) -> None:
-        failed = self.job.state.failed
-        if self.failures.rowCount() == len(failed):
-            return
+        failed, shown = self.job.state.failed, self.failures.rowCount()
+        if len(failed) > _FITTED:
+            self.failures.verticalHeader().setSectionResizeMode(QtWidgets.QHeaderView.Fixed)
+        if shown and (shown > len(failed) or self.failures.item(shown - 1, 0).text() != failed[shown - 1][0]):
+            shown = 0  # one came in between: an image is read before the one ahead of it is finished
         self.failures.setRowCount(len(failed))
-        for row, words in enumerate(failed):
-            for column, text in enumerate(words):
+        for row in range(shown, len(failed)):
+            for column, text in enumerate(failed[row]):
                 item = QtWidgets.QTableWidgetItem(text)
+                item.setToolTip(text)
                 item.setTextAlignment(QtCore.Qt.AlignLeft | QtCore.Qt.AlignTop)
                 self.failures.setItem(row, column, item)
         if failed and not self.failures.isVisibleTo(self):

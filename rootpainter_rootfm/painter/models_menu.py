@@ -179,8 +179,9 @@ class ModelsMenu(QtCore.QObject):
         show_failure(self._window, "This model cannot be used", str(error))
 
     def _no_model(self) -> None:
+        name = choice.project_library_name(self._session, self._window) if self._in_project else None
         try:
-            self._session.card()
+            self._session.card(name)
         except ModelError as error:
             show_failure(self._window, "There is no such model", str(error))
 

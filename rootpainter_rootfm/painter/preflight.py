@@ -20,6 +20,10 @@ _MASK_BYTES = 300_000
 """A generous mask: most PNG masks of a 12-megapixel photograph are smaller."""
 _LEAST_FREE = 50_000_000
 _NAMED = 4
+_WITHOUT_AGAIN = (
+    "Those that were made with another model or other settings are made anew, the others are kept. A mask that was "
+    "corrected, or made by another program, is kept too, and its image is listed as failed."
+)
 
 
 class Level(IntEnum):
@@ -97,12 +101,16 @@ def check(order: Order, folder: Path, local: bool, cancel: CancelToken) -> Repor
         return Report((), (*findings, Finding(Level.STOP, str(error))))
     findings += _check_images(order.images, found, cancel)
     findings += _check_clashes(found)
-    findings += _check_output(order, found)
+    try:
+        findings += _check_output(order, found)
+    except OSError as error:
+        why = error.strerror or error
+        findings.append(Finding(Level.STOP, f"The folder {order.output} cannot be used ({why}). Choose another one."))
     return Report(tuple(found), tuple(findings))
 
 
 def _check_places(order: Order, folder: Path, local: bool) -> list[Finding]:
-    if os.path.abspath(order.images) == os.path.abspath(order.output):
+    if os.path.realpath(order.images) == os.path.realpath(order.output):
         return [Finding(Level.STOP, "Images and masks cannot share one folder. Choose another one for the masks.")]
     outside = [path for path in (order.images, order.output) if exchange.inside(folder, path) is None]
     if not outside:
@@ -161,8 +169,8 @@ def _check_output(order: Order, names: Sequence[str]) -> list[Finding]:
     existing = set(os.listdir(place)) if place.is_dir() else set()
     old = sum(Path(name).stem + order.mask_format.suffix in existing for name in names)
     if old:
-        fate = "will be made anew" if order.again else "are kept and not made again"
-        findings.append(Finding(Level.NOTE, f"{old} of {len(names)} masks are there already and {fate}."))
+        fate = "All of them are made anew." if order.again else _WITHOUT_AGAIN
+        findings.append(Finding(Level.NOTE, f"{old} of {len(names)} masks are there already. {fate}"))
     while not place.exists() and place != place.parent:
         place = place.parent
     if not os.access(place, os.W_OK):

@@ -10,7 +10,7 @@ from typing import Any
 from PyQt5 import QtCore, QtWidgets
 
 from ..images import is_image_name
-from .choice import window_checkpoints
+from .choice import uses_foundation_model, window_checkpoints
 from .exchange import CONFIDENCE
 from .fine_tune import FineTunePanel
 from .image_list import ImageList
@@ -41,6 +41,7 @@ class Project(QtCore.QObject):
         self._make_room(window)
         self.view = ProjectView(session, window)
         self.images = self._dock(ImageList(session, window))
+        self.images.again_asked.connect(lambda names: self._renew(names, _images(len(names))))
         self.training = self._dock(FineTunePanel(session, window))
         self._wait = MaskWait(session, window)
         self.training.better_model.connect(self._better)
@@ -48,6 +49,8 @@ class Project(QtCore.QObject):
         session.training_asked.connect(self._training_asked)
         self._fill_network(find_menu(window, "Network") or fallback)
         self._fill_view(find_menu(window, "View") or fallback)
+        if uses_foundation_model(session, window) and not window.seg_visible:
+            window.show_hide_seg()  # RootPainter begins without it, and the first mask is what the user waits for
 
     @staticmethod
     def _make_room(window: Any) -> None:

@@ -16,6 +16,8 @@ NEEDS = (
     "seg_dir",
     "seg_path",
     "seg_mtime",
+    "seg_visible",
+    "show_hide_seg",
     "image_path",
     "scene",
     "seg_pixmap_holder",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from . import choice, exchange
+from . import choice
 from .host import Host, Seam, wrap
 from .session import Session, show_failure
 from .trainer_life import Life
@@ -55,7 +55,7 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
         if named:
             extra["model_paths"] = [str(named[0])]
         elif not choice.window_checkpoints(window):
-            _begin_with(window, own)
+            own |= _begun_with(window)
         with _adding(window, extra):
             original(window, image_fnames)
 
@@ -83,11 +83,10 @@ def _ask_library(
     session.prepare(card, send, lambda error: show_failure(window, "This model cannot be used", str(error)))
 
 
-def _begin_with(window: Any, own: dict[str, Any]) -> None:
+def _begun_with(window: Any) -> dict[str, Any]:
     """A project that was begun with a foundation model and has lost its models gets that one, not a random U-Net."""
-    begun = exchange.read_json(Path(window.proj_file_path)).get("rootfm")
-    if isinstance(begun, dict) and isinstance(begun.get("model"), dict):
-        own["model"] = begun["model"]
+    model = choice.begun_with(window)
+    return {} if model is None else {"model": model}
 
 
 def _with_settings(session: Callable[[], Session | None], original: Callable[..., Any]) -> Callable[..., None]:
@@ -104,7 +103,7 @@ def _with_settings(session: Callable[[], Session | None], original: Callable[...
             return
         own: dict[str, Any] = {"settings": shared.preferences.settings.to_dict()}
         if not choice.window_checkpoints(window):
-            _begin_with(window, own)
+            own |= _begun_with(window)
         with _adding(window, {"rootfm": own}):
             original(window)
         shared.training_asked.emit(window)

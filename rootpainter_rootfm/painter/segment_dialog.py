@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 
 from PyQt5 import QtCore, QtWidgets
@@ -120,7 +120,7 @@ class SegmentDialog(QtWidgets.QDialog):
         titles = [self.model.itemText(index) for index in range(self.model.count())]
         if wanted is not None and wanted.title in titles:
             self.model.setCurrentIndex(titles.index(wanted.title))
-        self._timer.start()
+        self._look_soon()
 
     def _choose(self, field: QtWidgets.QLineEdit, title: str) -> None:
         start = field.text() or str(self._session.folder / "datasets")
@@ -134,7 +134,16 @@ class SegmentDialog(QtWidgets.QDialog):
 
     def _look_soon(self) -> None:
         # After a pause: a path is looked at when it is typed, not at each of its letters.
+        self._forget_report()
         self._timer.start()
+
+    def _forget_report(self) -> None:
+        """Nothing can be started on what was found in other folders."""
+        self.segment_button.setEnabled(False)
+        self._report = None
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
 
     def _suggest(self) -> None:
         # Only over our own suggestion: a folder that the user chose stays.
@@ -154,18 +163,26 @@ class SegmentDialog(QtWidgets.QDialog):
         )
 
     def _look(self) -> None:
-        self.segment_button.setEnabled(False)
-        self._report = None
-        if self._task is not None:
-            self._task.cancel()
+        self._forget_report()
         if not (self.input.text().strip() and self.output.text().strip()):
             self._show_findings([Finding(Level.NOTE, "Choose the folder with the images.")])
             return
         order, folder, local = self._order(), self._session.folder, self._local()
         self._show_findings([Finding(Level.NOTE, "Looking at the folders…")])
-        self._task = _ask(lambda task: check(order, folder, local, task), self._have_report)
+        self._task = Task(lambda cancel, progress: check(order, folder, local, cancel))
+        self._task.done.connect(self._have_report)
+        self._task.failed.connect(self._look_failed)
+        self._task.start()
+
+    def _look_failed(self, error: Exception) -> None:
+        if self.sender() is self._task:
+            self._task = None
+            text = f"The folders cannot be looked at: {error}. Choose other ones."
+            self._show_findings([Finding(Level.STOP, text)])
 
     def _have_report(self, report: Report) -> None:
+        if self.sender() is not self._task:
+            return  # what it looked at is no longer asked for
         self._task = None
         self._report = report
         trainer = self._session.trainer
@@ -206,10 +223,20 @@ class SegmentDialog(QtWidgets.QDialog):
         model: JobModel = self.model.currentData()
         order = self._order()
         self._session.preferences.mask_format = order.mask_format.value
-        job = Job(self._session, order, model, self._report.names)
-        job.start()
+        job = self._same_output(order)
+        if job is None:
+            job = Job(self._session, order, model, self._report.names)
+            job.start()
+        else:
+            self._session.notice.emit(f"{order.output.name} is being filled already; this is the job that does it.")
         show_job(self._session, job, self._window)
         self.close()
+
+    def _same_output(self, order: Order) -> Job | None:
+        """The job that still writes into this folder: a second one would go unnoticed by the first."""
+        output = os.path.realpath(order.output)
+        running = [job for job in self._session.jobs if not job.state.ended]
+        return next((job for job in running if os.path.realpath(job.order.output) == output), None)
 
 
 def show_job(session: Session, job: Job, window: QtWidgets.QWidget) -> JobWindow:
@@ -224,12 +251,6 @@ def show_segment_dialog(session: Session, window: QtWidgets.QMainWindow) -> Segm
     dialog = SegmentDialog(session, window)
     dialog.show()
     return dialog
-
-
-def _ask(look: Callable[..., Report], answer: Callable[[Report], None]) -> Task:
-    task = Task(lambda cancel, progress: look(cancel))
-    task.done.connect(answer)
-    return task.start()
 
 
 def _row(field: QtWidgets.QWidget, button: QtWidgets.QPushButton) -> QtWidgets.QHBoxLayout:

@@ -144,7 +144,7 @@ def _facts(trainer: TrainerControl) -> list[str]:
         facts.append(f"Runs on {beat.host}, process {beat.pid}, {owner}")
         facts.append("Devices: " + ", ".join(device_name(device) for device in beat.devices or (beat.device,)))
         facts.append("Folders outside the sync folder: " + ("allowed" if beat.local_paths else "not allowed"))
-        unet = "can be trained" if beat.unet else "need: pip install 'rootpainter-rootfm[unet]'"
+        unet = "can be trained" if beat.unet else "need a run of pip install '.[unet]' in this program's folder"
         facts.append(f"Projects with random weights (U-Net): {unet}")
     elif not trainer.starting and trainer.life is Life.SILENT:
         facts.append("Start one here, or start it on the machine that shares this folder: rootfm trainer --syncdir …")

@@ -84,8 +84,8 @@ class MaskWait(QtCore.QObject):
             self._say(
                 "A trainer without this plugin answers",
                 "It took the request for a mask but has made none; RootPainter's own trainer may still be busy, or be "
-                "too old to read foundation models.\n\nOn its machine run: pip install rootpainter-rootfm, then "
-                f"rootfm trainer --syncdir {folder}",
+                "too old to read foundation models.\n\nOn its machine run 'pip install .' in this program's folder, "
+                f"then: rootfm trainer --syncdir {folder}",
             )
 
     def _say(self, title: str, text: str) -> None:

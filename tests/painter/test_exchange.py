@@ -40,6 +40,23 @@ def test_inside_gives_the_path_that_the_trainer_understands(tmp_path):
     assert exchange.inside(tmp_path / "sync", tmp_path / "sync_old" / "x") is None
 
 
+def test_links_are_followed_as_the_trainer_does(tmp_path):
+    sync, disk = tmp_path / "sync", tmp_path / "disk"
+    (sync / "datasets").mkdir(parents=True)
+    disk.mkdir()
+    (sync / "datasets" / "scans").symlink_to(disk)
+    (tmp_path / "also_sync").symlink_to(sync)
+    assert exchange.inside(sync, sync / "datasets" / "scans" / "new") is None
+    assert exchange.inside(tmp_path / "also_sync", sync / "datasets" / "new") == "datasets/new"
+
+
+def test_instruction_is_taken_back_once(tmp_path):
+    (tmp_path / "instructions").mkdir()
+    path = exchange.send(tmp_path, "segment", {})
+    assert exchange.take_back(path) and not path.exists()
+    assert not exchange.take_back(path)
+
+
 def test_instruction_is_complete_json_under_a_name_that_rootpainter_knows(tmp_path):
     (tmp_path / "instructions").mkdir()
     path = exchange.send(tmp_path, "segment", {"file_names": ["a.png"]})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from rootpainter_rootfm.errors import HostError
 from rootpainter_rootfm.painter.host import Seam, find_host, lacking
+from rootpainter_rootfm.painter.host_segment import _refusal
 from rootpainter_rootfm.painter.plugin import RootFMPlugin
 from rootpainter_rootfm.painter.plugins import WINDOW_SEAMS
 
@@ -51,3 +53,12 @@ def test_lacking_names_the_first_missing_attribute():
 
     assert lacking(Thing(), ["inner.upper"]) is None
     assert lacking(Thing(), ["inner.upper", "inner.gone.further"]) == "Thing.inner.gone.further"
+
+
+def test_rootpainters_own_dialog_is_held_to_the_spelling_of_the_sync_folder(sync, tmp_path):
+    alias = tmp_path / "alias"
+    alias.symlink_to(sync)
+    widget = SimpleNamespace(input_dir=str(alias / "datasets"), output_dir=str(alias / "out"), selected_models=())
+    assert _refusal(SimpleNamespace(folder=alias), widget) is None
+    widget.input_dir = str(sync / "datasets")  # of this RootPainter would make a path that leads nowhere
+    assert str(sync) in _refusal(SimpleNamespace(folder=alias), widget)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from PyQt5 import QtWidgets
 
+from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.help_window import TEXT
 from rootpainter_rootfm.painter.model_details import ModelDetails
 from rootpainter_rootfm.painter.preferences import NEWEST, Preferences
 from rootpainter_rootfm.painter.settings_dialog import SettingsDialog
+from rootpainter_rootfm.painter.trainer_status import _facts
 from tests.painter.drawn import dialogs, entry, pick, ready, said
 
 
@@ -70,7 +74,7 @@ def test_settings_that_were_cancelled_are_not_kept(window, qtbot):
 def test_help_opens(window, qtbot):
     pick(qtbot, window, "Models", "Help")
     assert any(box.windowTitle() == "Help" for box in dialogs(QtWidgets.QDialog))
-    assert "Start training" in TEXT
+    assert "Start training" in TEXT and "One annotated image is enough to begin" in TEXT
 
 
 def test_damaged_file_is_refused_with_its_cause(window, tmp_path, monkeypatch, qtbot):
@@ -122,3 +126,18 @@ def test_project_offers_its_checkpoints_and_its_choice_is_its_own(launcher, plug
     assert kept.project_model(project.parent) == "checkpoint:000001_1700000000.pth"
     assert kept.model == library.default.name
     assert kept.project_model(project.parent.parent / "another") == NEWEST
+
+
+@pytest.mark.parametrize("entry_text", ["Details of this model", "Verify this model"])
+def test_project_whose_library_model_was_removed_is_told_so(launcher, plugin, library, project, qtbot, entry_text):
+    window = ready(qtbot, launcher.open(project))
+    qtbot.waitUntil(lambda: bool(plugin.session.cards), timeout=10_000)
+    Preferences().set_project_model(project.parent, "library:removed")
+    pick(qtbot, window, "Models", entry_text)
+    qtbot.waitUntil(said("The model 'removed' is not in the library"), timeout=10_000)
+
+
+def test_what_a_u_net_needs_is_said_so_that_it_works():
+    beat = Heartbeat(1, "lab", 1, "idle", "cpu")
+    trainer = SimpleNamespace(folder="sync", heartbeat=beat, alive=True, running=False)
+    assert any("pip install '.[unet]'" in fact for fact in _facts(trainer))

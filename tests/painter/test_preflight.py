@@ -72,6 +72,15 @@ def test_folder_outside_the_sync_folder_stops_unless_the_trainer_reaches_it(imag
     assert look(outside, sync, local=True).may_start
 
 
+def test_folder_that_is_only_linked_into_the_sync_folder_is_outside(images, sync, tmp_path):
+    big_disk, link = tmp_path / "big disk", sync / "datasets" / "scans"
+    shutil.copytree(images, big_disk)
+    link.symlink_to(big_disk)
+    (stop,) = stops(look(link, sync))
+    assert str(link) in stop
+    assert look(link, sync, local=True).may_start
+
+
 def test_masks_beside_the_images_stop(images, sync):
     assert "share one folder" in stops(look(images, sync, output=images))[0]
 
@@ -82,9 +91,10 @@ def test_existing_masks_are_counted_and_kept_or_made_anew(images, sync):
     (masks / "a.png").write_bytes(b"x")
     (masks / "other.png").write_bytes(b"x")
     texts = [finding.text for finding in look(images, sync).findings]
-    assert any("1 of 2 masks are there already and are kept" in text for text in texts)
+    (text,) = [text for text in texts if "1 of 2 masks are there already" in text]
+    assert "another model or other settings are made anew" in text and "corrected" in text
     texts = [finding.text for finding in look(images, sync, again=True).findings]
-    assert any("made anew" in text for text in texts)
+    assert any("All of them are made anew" in text for text in texts)
 
 
 def test_full_disk_stops_and_little_space_is_noted(images, sync, monkeypatch):
@@ -100,6 +110,12 @@ def test_full_disk_stops_and_little_space_is_noted(images, sync, monkeypatch):
 def test_output_that_is_a_file_stops(images, sync):
     (sync / "masks").write_text("")
     assert "is a file" in stops(look(images, sync))[0]
+
+
+def test_output_that_cannot_be_looked_at_stops(images, sync):
+    too_long = sync / ("m" * 300)
+    (stop,) = stops(look(images, sync, output=too_long))
+    assert str(too_long) in stop and "cannot be used" in stop
 
 
 def test_look_can_be_cancelled(images, sync):

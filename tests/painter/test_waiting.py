@@ -34,6 +34,7 @@ def test_trainer_without_the_plugin_takes_it(window, sync, qtbot):
     for path in (sync / "instructions").iterdir():
         path.unlink()
     qtbot.waitUntil(said("A trainer without this plugin answers"), timeout=10_000)
+    assert said("'pip install .' in this program's folder")()
 
 
 def test_word_is_taken_back_when_the_mask_comes(window, sync, qtbot):
