@@ -3,8 +3,8 @@
     python benchmarks/speed.py [--rounds 3] [--note "a quiet machine"]
 
 Every measurement is a row of docs/performance.json as soon as it is made; run again, the missing ones are made and
-docs/performance_tables.md is written anew from all of them. Delete the JSON to begin from nothing. Needs the extras [test]
-and [fast]. Half an hour on a quiet machine with two cores.
+docs/performance_tables.md is written anew from all of them. Delete the JSON to begin from nothing. Needs the extras
+[test] and [fast]. Half an hour on a quiet machine with two cores.
 """
 
 from __future__ import annotations

@@ -130,7 +130,6 @@ def correct_and_train(window: QtWidgets.QMainWindow, place: Path, truth: dict[st
     """Story three: a project, its first mask, corrections, training, the better mask."""
     create_project(window, place)
     wait(lambda: bool(window.seg_mtime))
-    window.show_hide_seg()
     wait(lambda: not window.statusBar().currentMessage())
     shoot(window, "first_mask")
     show_uncertainty(window)

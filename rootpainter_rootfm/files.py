@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-
 READING = (0.01, 0.03, 0.1, 0.3, 0.6)
 """Seconds to wait, one time after the other, for whoever reads a file that is to be replaced."""
 

@@ -73,6 +73,7 @@ class Corrections:
         self._cache = ArrayCache(cache_bytes)
         self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
         self._photographs: dict[str, Path] = {}
+        self._listed: dict[str, Path] | None = None
         self._others: list[Path] | None = None
 
     def refresh(self) -> Iterator[None]:
@@ -81,6 +82,7 @@ class Corrections:
         Raises:
             DataError: a folder of the project is gone.
         """
+        self._listed = None
         found: list[list[Correction]] = []
         for folder in self._folders:
             found.append([])
@@ -113,15 +115,23 @@ class Corrections:
             ImageError, MaskError, DataError: a file is gone, unreadable, or of another size than its image.
         """
         image = self._image(correction.image)
-        root, known = self._annotation(correction)
+        root, _ = self._annotation(correction)
         if root.shape != image.shape[:2]:
             raise DataError(
                 f"{correction.annotation.name} has {root.shape[1]}×{root.shape[0]} pixels, its image "
                 f"{image.shape[1]}×{image.shape[0]}: the image was replaced, annotate it anew."
             )
-        if correction.part:
-            known = known & divide(root, known, correction.part)
+        known = self.known(correction)
         return Truth(image, root & known, known)
+
+    def known(self, correction: Correction) -> np.ndarray:
+        """H×W bool: where the user painted, in the part of the image that is meant; the photograph is not read.
+
+        Raises:
+            MaskError: the annotation is gone or unreadable.
+        """
+        root, known = self._annotation(correction)
+        return known & divide(root, known, correction.part) if correction.part else known
 
     def photograph(self, rng: Generator) -> np.ndarray | None:
         """H×W×3 uint8: one of a few images of the project that nobody corrected; None when there is none.
@@ -190,9 +200,14 @@ class Corrections:
     def _photograph(self, stem: str) -> Path | None:
         candidates = (self._dataset / f"{stem}{ending}" for ending in images.EXTENSIONS)
         found = next((path for path in candidates if path.is_file()), None)
-        if found is None and self._dataset.is_dir():
-            found = next((path for path in images.list_images(self._dataset) if path.stem == stem), None)
-        return found
+        return found or self._by_stem().get(stem)
+
+    def _by_stem(self) -> dict[str, Path]:
+        """All photographs, the first of each name without its ending; listed at most once a look."""
+        if self._listed is None:
+            listed = images.list_images(self._dataset) if self._dataset.is_dir() else []
+            self._listed = {path.stem: path for path in reversed(listed)}
+        return self._listed
 
     def _examine(self, correction: Correction) -> None:
         """Whether the annotation says anything; one that cannot be read yet is looked at again next time."""

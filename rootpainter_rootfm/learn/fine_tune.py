@@ -34,6 +34,14 @@ DIVIDED = 0.25
 it took unseen tillmore from 0.788 to 0.777."""
 
 
+def out_of_memory(device: torch.device) -> RootFMError:
+    """What to raise where the memory of a device does not suffice even for the least."""
+    return RootFMError(
+        f"The memory of {device} does not suffice for training. Close other programs that use it, or "
+        "choose the device cpu in the settings."
+    )
+
+
 class FineTuner:
     """A network on its way from one model to a better one.
 
@@ -169,9 +177,6 @@ class FineTuner:
     def _make_smaller(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         if self._at_once == 1:
-            raise RootFMError(
-                f"The memory of {self.device} does not suffice for training. Close other programs that use it, or "
-                "choose the device cpu in the settings."
-            )
+            raise out_of_memory(self.device)
         self._at_once //= 2
         logger.warning("Memory ran out: from now on %d patches go through the network at once", self._at_once)

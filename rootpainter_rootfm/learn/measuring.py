@@ -104,12 +104,13 @@ class Measurer:
         self._device = device
         self._settings = settings
         self._seen = ArrayCache(SEEN_BYTES)
+        self._windows: dict[Correction, list[Window]] = {}
 
     def measure(self, network: MobileSAM, corrections: Corrections, items: Sequence[Correction]) -> Steps:
-        """Measures `network` on annotations, in evaluation mode; yields after every tile."""
+        """Measures `network` on annotations, in evaluation mode; yields after every tile and what `tiles` reads."""
         started, counts, losses = time.monotonic(), Confusion(), []
         kept = changed = 0
-        for correction, window in self.tiles(corrections, items):
+        for correction, window in (yield from self.tiles(corrections, items)):
             try:
                 truth = corrections.truth(correction)
             except UNUSABLE as error:
@@ -129,17 +130,24 @@ class Measurer:
         loss = float(np.mean(losses)) if losses else 0.0
         return Measured(counts, loss, time.monotonic() - started, kept, changed)
 
-    def tiles(self, corrections: Corrections, items: Sequence[Correction]) -> list[tuple[Correction, Window]]:
-        """What is measured: parts of images that hold annotated pixels, spread evenly where there are too many."""
+    def tiles(
+        self, corrections: Corrections, items: Sequence[Correction]
+    ) -> Generator[None, None, list[tuple[Correction, Window]]]:
+        """What is measured: parts of images that hold annotated pixels, spread evenly where there are too many.
+
+        Yields after every annotation that it had to read; photographs are not read.
+        """
         tiles = []
         side = round(self._settings.tile / self._settings.zoom)
         for correction in items:
-            try:
-                known = corrections.truth(correction).known
-            except UNUSABLE as error:
-                corrections.drop(correction, str(error))
-                continue
-            tiles += [(correction, window) for window in windows(known, side)]
+            if correction not in self._windows:
+                try:
+                    self._windows[correction] = windows(corrections.known(correction), side)
+                except UNUSABLE as error:
+                    corrections.drop(correction, str(error))
+                    continue
+                yield
+            tiles += [(correction, window) for window in self._windows[correction]]
         if len(tiles) > self._settings.tiles:
             chosen = np.linspace(0, len(tiles) - 1, self._settings.tiles).round().astype(int)
             tiles = [tiles[i] for i in chosen]

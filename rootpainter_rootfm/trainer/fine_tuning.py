@@ -18,6 +18,7 @@ from .models import UNET, Models, newest, numbered
 from .paths import Refused
 from .requests import TrainingRequest
 from .training_file import Lineage, TrainingFile
+from .worker import MAY_PASS
 
 if TYPE_CHECKING:
     from ..learn.corrections import Corrections
@@ -72,15 +73,35 @@ class FineTuning:
             DataError: a folder of the project is gone.
             WeightsError, ModelError: the model to begin with cannot be read.
             OSError: a file of the project cannot be read or written.
+            RootFMError: the memory does not suffice.
         """
         try:
-            for _ in self._train():
+            for _ in self._train_in_memory():
                 if self._stop.is_set():
                     self._end("stopped", "Training stopped")
                     return
                 yield
-        except (RootFMError, OSError) as error:
-            self._show("failed", f"Training failed. {error}")
+        except Exception as error:
+            if self._stop.is_set() and isinstance(error, MAY_PASS):
+                self._end("stopped", "Training stopped")  # Else it would be tried again in a second.
+                return
+            self.abandon(f"Training failed. {str(error) or type(error).__name__}")
+            raise
+
+    def abandon(self, message: str) -> None:
+        """It is given up; the window hears why."""
+        self._show("failed", message)
+
+    def _train_in_memory(self) -> Iterator[None]:
+        """As `_train`; where memory runs out for good, the error helps."""
+        try:
+            yield from self._train()
+        except (RuntimeError, MemoryError) as error:
+            from ..learn.fine_tune import out_of_memory
+            from ..segment.device import choose_device, is_out_of_memory
+
+            if is_out_of_memory(error):
+                raise out_of_memory(choose_device(self.request.settings.device)) from error
             raise
 
     def _train(self) -> Iterator[None]:

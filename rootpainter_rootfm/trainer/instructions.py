@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import files
+from .begun import Begun
+from .logs import printable
 from .paths import SyncFolder
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,6 @@ STARTS = 3
 
 _NOT_OURS = frozenset({"desktop.ini", "thumbs.db"})
 _TAKEN = ".rootfm_taken"
-_BEGUN = ".begun.json"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ Report = Callable[[str, "Instruction | None", str], None]
 class _Trial:
     """How often a file was tried; begins anew when the file changes."""
 
-    stamp: tuple[int, int]
+    stamp: tuple[int, int] | None = None
     count: int = 0
     last: float = 0.0
 
@@ -71,7 +72,7 @@ class _Trial:
 
 
 class InstructionBox:
-    """The instructions in one sync folder. Used by one thread.
+    """The instructions in one sync folder. Used by one thread, but for `begin`.
 
     Args:
         sync: Whose folder to read.
@@ -84,7 +85,8 @@ class InstructionBox:
         self._report = report
         self._trials: dict[str, _Trial] = {}
         self._waiting: dict[str, Instruction] = {}
-        self._begun = self._read_begun()
+        self._unmoved: dict[str, Path] = {}
+        self._begun = Begun(self._taken)
         # Known from here on: a trainer needs seconds to start, and a training asked for meanwhile is wanted.
         self._left = _listing(sync.instructions)
 
@@ -109,12 +111,17 @@ class InstructionBox:
         """The instructions that came since the last call and those to be tried again, in the order they were sent.
 
         What cannot be read is tried at most once a second, and given up after `TRIES`.
+
+        Raises:
+            OSError: the drive cannot be reached just now.
         """
-        fresh = [self._waiting.pop(file) for file in list(self._waiting) if self._trials[file].due]
         if self._sync.root.is_dir():
             self._sync.instructions.mkdir(exist_ok=True)
+        # What was done while the drive was away would be carried out again at the next start.
+        self._unmoved = {file: place for file, place in self._unmoved.items() if not self._move(file, place)}
+        fresh = [self._waiting.pop(file) for file in list(self._waiting) if self._trials[file].due]
         for file in _listing(self._sync.instructions):
-            if file in self._trials and not self._trials[file].due:
+            if file in self._unmoved or file in self._trials and not self._trials[file].due:
                 continue
             try:
                 instruction = _parse(self._sync.instructions, file)
@@ -128,8 +135,12 @@ class InstructionBox:
         return fresh
 
     def begin(self, instruction: Instruction) -> None:
-        """Notes that work on it starts, for the case that the trainer does not survive it."""
-        self._note_begun({**self._begun, instruction.file: self._begun.get(instruction.file, 0) + 1})
+        """Work on it goes on: noted, for the case that the trainer does not survive it. Safe from any thread."""
+        self._begun.add(instruction.file)
+
+    def deadly(self, instruction: Instruction) -> bool:
+        """Whether the trainer ended unexpectedly `STARTS` times while it worked on this."""
+        return self._begun.count(instruction.file) >= STARTS
 
     def finish(self, instruction: Instruction) -> None:
         """It was carried out: to ``executed_instructions``."""
@@ -145,7 +156,7 @@ class InstructionBox:
         Returns:
             Whether `take` will give it again; if not, it was given up and reported.
         """
-        self._forget_begun(instruction.file)
+        self._begun.forget(instruction.file)
         first = instruction.file not in self._trials
         if not self._failed_try(instruction.file, self._taken, reason, instruction):
             return False
@@ -154,30 +165,36 @@ class InstructionBox:
             self._report(f"{reason} Trying again for a minute.", instruction, "")
         return True
 
+    def withdraw(self, wanted: Callable[[Instruction], bool]) -> list[Instruction]:
+        """Those `wanted` of the instructions that wait for their next try: they are not tried again, but finished."""
+        withdrawn = [instruction for instruction in self._waiting.values() if wanted(instruction)]
+        for instruction in withdrawn:
+            del self._waiting[instruction.file]
+            self.finish(instruction)
+        return withdrawn
+
     def release(self) -> None:
         """The trainer ends in good order: what it worked on did not bring it down."""
-        self._note_begun({})
+        self._begun.clear()
 
     def _resumed(self, file: str) -> Instruction | None:
         try:
-            instruction = _parse(self._taken, file)
+            return _parse(self._taken, file)
         except (OSError, ValueError) as error:
             self._set_aside(file, str(error), None, "")
             return None
-        if self._begun.get(file, 0) >= STARTS:
-            self.fail(instruction, f"Given up: the trainer ended unexpectedly {STARTS} times while it worked on this.")
-            return None
-        return instruction
 
     def _failed_try(self, file: str, folder: Path, reason: str, instruction: Instruction | None = None) -> bool:
         """Counts a failed try; False when it was the last, or when the window took the file back."""
+        trial = self._trials.setdefault(file, _Trial())
         try:
             stat = (folder / file).stat()
+            stamp = (stat.st_mtime_ns, stat.st_size)
         except OSError:
-            self._trials.pop(file, None)
-            return False
-        stamp = (stat.st_mtime_ns, stat.st_size)
-        trial = self._trials.setdefault(file, _Trial(stamp))
+            if _taken_back(folder / file):
+                self._trials.pop(file, None)
+                return False
+            stamp = trial.stamp
         if trial.stamp != stamp:
             trial = self._trials[file] = _Trial(stamp)
         trial.count += 1
@@ -190,42 +207,34 @@ class InstructionBox:
     def _set_aside(self, file: str, reason: str, instruction: Instruction | None, details: str) -> None:
         self._put_away(file, self._sync.failed)
         try:
-            files.write_text(self._sync.failed / f"{file}_exception.txt", f"{reason}\n{details}")
+            text = printable(f"{reason}\n{details}")
+            files.write_text(self._sync.failed / f"{file}_exception.txt", text)
         except OSError as error:
             logger.warning("The reason could not be kept in %s: %s", self._sync.failed, error)
         self._report(reason, instruction, details)
 
     def _put_away(self, file: str, folder: Path) -> None:
         self._trials.pop(file, None)
-        self._forget_begun(file)
+        self._begun.forget(file)
+        if not self._move(file, folder):
+            logger.warning("%s cannot be moved to %s yet", file, folder)
+            self._unmoved[file] = folder
+
+    def _move(self, file: str, folder: Path) -> bool:
+        """Moves a file to `folder`, wherever it lies; False when that has to be tried again."""
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError:
+            return False
         for place in (self._taken, self._sync.instructions):
             try:
-                folder.mkdir(exist_ok=True)
                 os.replace(place / file, folder / file)
-                return
+                return True
             except FileNotFoundError:
                 continue  # It lies in the other place, or the window took it back.
-            except OSError as error:
-                logger.warning("%s could not be moved to %s: %s", file, folder, error)
-
-    def _forget_begun(self, file: str) -> None:
-        if file in self._begun:
-            self._note_begun({other: count for other, count in self._begun.items() if other != file})
-
-    def _read_begun(self) -> dict[str, int]:
-        try:
-            begun = json.loads((self._taken / _BEGUN).read_text(encoding="utf-8"))
-            return {str(file): int(count) for file, count in begun.items()}
-        except (OSError, ValueError, AttributeError, TypeError):
-            return {}
-
-    def _note_begun(self, begun: dict[str, int]) -> None:
-        self._begun = begun
-        try:
-            self._taken.mkdir(exist_ok=True)
-            files.write_text(self._taken / _BEGUN, json.dumps(begun))
-        except OSError as error:
-            logger.warning("What was begun could not be noted: %s", error)
+            except OSError:
+                return False
+        return True
 
 
 def _listing(folder: Path) -> list[str]:
@@ -239,6 +248,14 @@ def _listing(folder: Path) -> list[str]:
     except OSError as error:
         logger.debug("%s cannot be read: %s", folder, error)
     return [name for _, name in sorted(found)]
+
+
+def _taken_back(path: Path) -> bool:
+    """Whether a file is gone from its folder; not where the folder cannot be read, for then the drive is away."""
+    try:
+        return path.name not in os.listdir(path.parent)
+    except OSError:
+        return False
 
 
 def _parse(folder: Path, file: str) -> Instruction:

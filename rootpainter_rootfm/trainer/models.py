@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,10 @@ KEPT = 2
 """Loaded segmenters kept in memory: the project's and the one of a folder beside it."""
 
 
+_NUMBERED = re.compile(r"(.*_|)(?!999999)(\d{6})_")
+"""The start of a name that has a next one: what stands before the number, and the number."""
+
+
 def newest(model_dir: Path) -> Path | None:
     """The newest model of a project: the last by name, as RootPainter counts; stray files are passed over."""
     try:
@@ -32,10 +37,16 @@ def newest(model_dir: Path) -> Path | None:
 
 
 def numbered(model_dir: Path, previous: Path | None) -> Path:
-    """The file name for the model after `previous`, as RootPainter numbers them."""
-    digits = previous.name.split("_")[0] if previous is not None else "0"
-    number = int(digits) + 1 if digits.isdigit() else 1
-    return model_dir / f"{number:06d}_{round(time.time())}.pth"
+    """The file for the model after `previous`, with a name that sorts after it: for RootPainter, that is the newest.
+
+    Names are numbered as RootPainter numbers them, ``000002_<time>.pth``. After a model that somebody put in by hand
+    under another name, such as ``roots_lab.pth``, this name goes first: ``roots_lab_000001_<time>.pth`` comes after it,
+    for ``_`` sorts after ``.``, and where ``000001_`` would sort before it, training would have no effect.
+    """
+    stem = previous.stem if previous is not None else ""
+    known = _NUMBERED.match(stem)
+    before, number = (known[1], int(known[2])) if known else (f"{stem}_" if stem else "", 0)
+    return model_dir / f"{before}{number + 1:06d}_{round(time.time())}.pth"
 
 
 def for_unet(request: SegmentRequest) -> bool:

@@ -162,9 +162,9 @@ def find_messages(content: Mapping[str, Any], sync: SyncFolder) -> Path | None:
         named = _optional(content, "message_dir", sync)
         if named is None and "seg_dir" in content:
             named = sync.path(content["seg_dir"]).parent / "messages"
-    except Refused:
+        return named if named is not None and named.is_dir() else None
+    except (Refused, OSError):
         return None
-    return named if named is not None and named.is_dir() else None
 
 
 def _path(content: Mapping[str, Any], key: str, sync: SyncFolder, local: bool) -> Path:

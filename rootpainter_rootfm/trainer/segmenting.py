@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import Cancelled, ImageError
+from ..errors import Cancelled, ImageError, RootFMError
 from ..progress import CancelToken
 from .jobs import JobFile
 from .logs import Journal
@@ -96,16 +96,21 @@ class FolderSegmenting:
         names = [name for name in request.names if request.job or request.wanted(name)]
         already = len(request.names) - len(names)
         self._file.start(already)
-        job = self._job(names) if names else None
+        job = None
         try:
-            if job is not None:
+            if names:
+                job = self._job(names)
                 job.run(lambda done, _, current: self._show(job, already + done, current), self._token, between)
-        except Cancelled:
+        except (RootFMError, OSError) as error:
+            if not self._token.cancelled:
+                raise
             if self._put_off:
                 self._file.put_off()
             else:
-                self._file.end("cancelled", f"Stopped after {job.report.reached} of {len(names)} images.")
-            raise
+                reached = job.report.reached if job is not None else 0
+                self._file.end("cancelled", f"Stopped after {reached} of {len(names)} images.")
+            # Whatever fails by then, nobody wants it tried again.
+            raise Cancelled("Stopped on request.") from error
         self._end(job, already)
         return True
 

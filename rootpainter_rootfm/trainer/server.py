@@ -12,7 +12,7 @@ from typing import Any
 from .. import __version__, files
 from .fine_tuning import FineTuning
 from .heartbeat import Heartbeat
-from .instructions import Instruction, InstructionBox
+from .instructions import STARTS, Instruction, InstructionBox
 from .logs import Journal
 from .machine import describe
 from .models import UNET, Models, for_unet, newest
@@ -41,9 +41,9 @@ class Server:
 
     def __init__(self, sync: SyncFolder, unet_options: tuple[str, ...] = ()) -> None:
         self.sync = sync
-        self.worker = Worker()
         self._journal = Journal(sync.root)
         self._box = InstructionBox(sync, self._report)
+        self.worker = Worker(self._box.begin)
         self._models = Models(sync)
         self._unet = UNetTrainer(self._journal, unet_options)
         self._heartbeat = Heartbeat(sync.root, self._state)
@@ -51,6 +51,7 @@ class Server:
         self._looked = 0.0
         self._works: dict[str, Work] = {}
         self._ended = Event()
+        self._away = False
         self._answers: dict[str, Callable[[Instruction], bool]] = {
             "segment": self._segment,
             "start_training": self._start_training,
@@ -72,7 +73,7 @@ class Server:
         try:
             self.worker.start()
             while not self._ended.wait(SECONDS_BETWEEN_POLLS):
-                self.tick()
+                self._try_tick()
         finally:
             ended = self.wind_up()
         return ended
@@ -85,10 +86,30 @@ class Server:
         self._look_at_machine()
         self._heartbeat.beat()
         for instruction in self._box.resume():
-            self._answer(instruction)
+            if self._box.deadly(instruction):
+                self._give_up(instruction)
+            else:
+                self._answer(instruction)
+
+    def _try_tick(self) -> None:
+        """A `tick` that outlives a network drive which is away for a while, as all work does."""
+        try:
+            self.tick()
+        except OSError as error:
+            if not self._away:
+                self._journal.log(f"The sync folder cannot be used just now; the trainer tries on. {error}")
+            self._away = True
+        else:
+            if self._away:
+                self._journal.log("The sync folder can be used again.")
+            self._away = False
 
     def tick(self) -> None:
-        """Answers new instructions, puts finished ones away, shows the state. Never waits for work."""
+        """Answers new instructions, puts finished ones away, shows the state. Never waits for work.
+
+        Raises:
+            OSError: the sync folder cannot be used just now; nothing is lost, and the next call goes on.
+        """
         for instruction in self._box.take():
             self._answer(instruction)
         self._settle()
@@ -128,15 +149,16 @@ class Server:
         if for_unet(request):
             self._unet.segment(request)
             return True
-        kind = ProjectSegmenting if request.of_project else FolderSegmenting
-        work = kind(request, self._models, self._journal)
-        self._works[instruction.file] = work
-        self._box.begin(instruction)
+        work = self._works[instruction.file] = self._work(request)
         self.worker.add(work, urgent=request.of_project)
         if request.of_project and not self._training_request():
             # Who goes from image to image may believe that training is on.
             self._journal.show("Network not training", request.messages)
         return True
+
+    def _work(self, request: SegmentRequest) -> Work:
+        kind = ProjectSegmenting if request.of_project else FolderSegmenting
+        return kind(request, self._models, self._journal)
 
     def _start_training(self, instruction: Instruction) -> bool:
         request = TrainingRequest.parse(instruction, self.sync)
@@ -152,11 +174,27 @@ class Server:
         if latest is not None and latest.suffix == UNET or latest is None and not request.model:
             self._unet.train(request, absolute(instruction.content, self.sync))
             return True
-        self._box.begin(instruction)
         self.worker.train(FineTuning(request, self._models, self._journal))
         return True
 
+    def _give_up(self, instruction: Instruction) -> None:
+        """It brings the trainer down; a window that follows it hears so."""
+        reason = f"Given up: the trainer ended unexpectedly {STARTS} times while it worked on this."
+
+        def leave_word() -> None:
+            if instruction.name == "segment":
+                self._work(SegmentRequest.parse(instruction, self.sync)).abandon(reason)
+            else:
+                request = TrainingRequest.parse(instruction, self.sync)
+                FineTuning(request, self._models, self._journal).abandon(reason)
+
+        attempt(instruction, leave_word)
+        self._box.fail(instruction, reason)
+
     def _stop_training(self, instruction: Instruction) -> bool:
+        self._settle()  # One that has just failed waits for its next try.
+        for waiting in self._box.withdraw(lambda waiting: waiting.name == "start_training"):
+            self._journal.tell("Training stopped", find_messages(waiting.content, self.sync))
         if self._unet.training is not None:
             self._unet.stop_training(instruction, absolute(instruction.content, self.sync))
             return True
@@ -181,8 +219,14 @@ class Server:
         return False
 
     def _cancel(self, job: str) -> None:
+        self._settle()  # One that has just failed waits for its next try.
+        for instruction in self._box.withdraw(lambda waiting: waiting.own.get("job") == job):
+            work = self._works.pop(instruction.file, None)
+            if work is not None:
+                work.drop()
         for work in self.worker.cancel(lambda work: work.request.job == job):
             work.drop()
+            self._works.pop(work.instruction.file, None)
             self._box.finish(work.instruction)
         for instruction in self._unet.cancel(job):
             self._box.finish(instruction)
@@ -200,13 +244,13 @@ class Server:
 
     def _put_away(self, outcome: Outcome) -> None:
         instruction = outcome.instruction
-        work = self._works.pop(instruction.file, None)
         if outcome.kind == "finished":
             self._box.finish(instruction)
         elif outcome.kind == "failed":
             self._box.fail(instruction, outcome.reason, outcome.details)
         elif self._box.retry(instruction, outcome.reason):
             return
+        work = self._works.pop(instruction.file, None)
         if outcome.kind != "finished" and work is not None:
             work.abandon(outcome.reason)
 

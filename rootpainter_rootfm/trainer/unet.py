@@ -6,6 +6,7 @@ failure has a name.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from collections import deque
@@ -25,6 +26,8 @@ from .requests import SegmentRequest, TrainingRequest
 from .unet_child import PACKAGE
 from .unet_process import Answer, UNetProcess
 from .worker import Outcome
+
+logger = logging.getLogger(__name__)
 
 INSTALL = "This needs RootPainter's own trainer. Install it with  pip install 'rootpainter-rootfm[unet]'"
 AT_ONCE = 4
@@ -93,21 +96,17 @@ class UNetTrainer:
         return [known.request.instruction for known in ended]
 
     def poll(self) -> Iterator[Outcome]:
-        """Gives work away and collects what was done."""
+        """Gives work away and collects what was done. A fault ends all of its work, and never the trainer."""
         if self._process is None:
             return
         if self._process.exit_code is not None:
             yield from self._died(f"RootPainter's own trainer ended unexpectedly (code {self._process.exit_code}).")
             return
-        self._feed(self._process)
-        for answer in self._process.answers():
-            yield from self._answered(answer)
-        for job in [job for job in self._jobs if job.over]:
-            self._jobs.remove(job)
-            job.end(self._journal)
-            yield Outcome(job.request.instruction, "finished")
-        if self._training is not None:
-            self._ask_whether_it_trains(self._process)
+        try:
+            yield from self._exchange(self._process)
+        except Exception as error:
+            logger.exception("A fault beside RootPainter's own trainer")
+            yield from self._died(f"RootPainter's own trainer could not be used: {type(error).__name__}: {error}.")
 
     def end(self) -> None:
         """Ends the process."""
@@ -122,12 +121,19 @@ class UNetTrainer:
             self._process = UNetProcess(self._options)
         return self._process
 
-    def _feed(self, process: UNetProcess) -> None:
+    def _exchange(self, process: UNetProcess) -> Iterator[Outcome]:
         free = AT_ONCE - sum(len(job.given) for job in self._jobs)
         for job in self._jobs:
-            while free > 0 and (name := job.next()) is not None:
-                job.given[process.give("segment", job.content(name))] = name
+            while free > 0 and job.give(process):
                 free -= 1
+        for answer in process.answers():
+            yield from self._answered(answer)
+        for job in [job for job in self._jobs if job.over]:
+            self._jobs.remove(job)
+            job.end(self._journal)
+            yield Outcome(job.request.instruction, "finished")
+        if self._training is not None:
+            self._ask_whether_it_trains(process)
 
     def _answered(self, answer: Answer) -> Iterator[Outcome]:
         for job in self._jobs:
@@ -187,15 +193,20 @@ class _Job:
         """Images dealt with, failures included."""
         return len(self.request.names) - len(self._names) - len(self.given)
 
-    def next(self) -> str | None:
-        """The next image that needs a mask."""
+    def give(self, process: UNetProcess) -> bool:
+        """Gives the next image that needs a mask away, or notes why that cannot be; False when there is none."""
         while self._names:
             name = self._names.popleft()
-            if self.request.wanted(name):
-                return name
-        return None
+            try:
+                if self.request.wanted(name):
+                    self.given[process.give("segment", self._content(name))] = name
+                    return True
+            except OSError as error:
+                self._dealt_with(name, str(error))
+                return True
+        return False
 
-    def content(self, name: str) -> dict[str, Any]:
+    def _content(self, name: str) -> dict[str, Any]:
         """The instruction for one image, as RootPainter's window would write it, with absolute paths."""
         request = self.request
         for folder in (self._output, request.output):
@@ -214,11 +225,21 @@ class _Job:
         """Notes what became of an image."""
         name = self.given.pop(answer.file)
         made = self._output / self.request.target(name).name
-        if answer.error or not made.exists():
-            self._failed.append((name, answer.error.split("\n")[0] or _cause(self.request.images / name)))
-        elif self.request.again:
-            with replacing(self.request.target(name)) as beside:
-                shutil.move(made, beside)
+        cause = answer.error.partition("\n")[0]
+        try:
+            if not cause and not made.exists():
+                cause = _cause(self.request.images / name)
+            elif not cause and self.request.again:
+                with replacing(self.request.target(name)) as beside:
+                    shutil.move(made, beside)
+        except OSError as error:
+            cause = str(error)
+        self._dealt_with(name, cause)
+
+    def _dealt_with(self, name: str, cause: str) -> None:
+        """Notes an image whose mask is there, or that failed for a cause."""
+        if cause:
+            self._failed.append((name, cause))
         if self._file is not None:
             self._file.show(self.done, name, self._failed)
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ class UNetProcess:
     def end(self) -> None:
         """Ends it now; what it writes, it writes beside and copies, so the next start goes on."""
         self._process.kill()
-        self._process.wait(SECONDS_TO_END)
+        with suppress(subprocess.TimeoutExpired):  # A drive that does not answer may hold it for long.
+            self._process.wait(SECONDS_TO_END)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _hand_over(self) -> None:

@@ -71,12 +71,16 @@ class Outcome:
 class Worker:
     """Work in order of urgency, on a thread of its own, so that instructions are answered whatever it computes.
 
+    Args:
+        begins: Called on that thread before each part of the work on an instruction.
+
     Attributes:
         outcomes: What was finished or failed, for the thread that keeps the instructions.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begins: Callable[[Instruction], None]) -> None:
         self.outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self._begins = begins
         self._changed = threading.Condition()
         self._urgent: deque[Work] = deque()
         self._later: deque[Work] = deque()
@@ -173,6 +177,7 @@ class Worker:
 
         def part() -> None:
             nonlocal finished
+            self._begins(work.instruction)
             finished = work.run(_nothing if urgent else self._do_urgent)
 
         outcome = attempt(work.instruction, part)
@@ -190,6 +195,7 @@ class Worker:
             self.outcomes.put(outcome)
 
     def _advance(self) -> None:
+        self._begins(self._training.instruction)
         if next(self._steps, _OVER) is _OVER:
             self._steps = None
 

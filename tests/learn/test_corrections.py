@@ -161,6 +161,20 @@ def test_an_annotation_without_its_image_is_a_problem_that_is_named(project):
     assert "lost" in found.problems["lost.png"] and "images" in found.problems["lost.png"]
 
 
+def test_photographs_that_are_not_found_at_once_are_looked_for_in_one_listing(project, monkeypatch):
+    for stem in ("a", "b"):
+        photograph(project, stem, ending=".JPG")
+    for stem in ("a", "b", "lost", "moved"):
+        annotate(project, "train", stem)
+    listed, original = [], corrections.images.list_images
+    monkeypatch.setattr(corrections.images, "list_images", lambda folder: listed.append(folder) or original(folder))
+    found = opened(project)
+    assert [item.image.name for item in found.training] == ["a.JPG", "b.JPG"] and len(listed) == 1
+    photograph(project, "moved", ending=".JPG")
+    list(found.refresh())
+    assert [item.image.stem for item in found.training] == ["a", "b", "moved"] and len(listed) == 2
+
+
 def test_an_image_that_is_gone_or_changed_size_is_said_and_can_be_dropped(project):
     photograph(project, "a")
     photograph(project, "b")

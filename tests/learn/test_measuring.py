@@ -7,11 +7,12 @@ import pytest
 import torch
 from scipy.ndimage import binary_dilation
 
+from rootpainter_rootfm import masks
 from rootpainter_rootfm.learn.fine_tune_settings import FineTuneSettings
 from rootpainter_rootfm.learn.measuring import BESIDE, Measured, Measurer, windows
 from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.model.folding import fold_batchnorm
-from tests.learn.corrected import finish, opened
+from tests.learn.corrected import draw_image, finish, opened
 
 CPU = torch.device("cpu")
 TILES = FineTuneSettings(tile=64)
@@ -27,8 +28,8 @@ def test_measuring_changes_nothing_and_counts_annotated_pixels_once(project, net
     before = deepcopy(network.state_dict())
     measurer = Measurer(network, CPU, TILES)
     first, tiles = finish(measurer.measure(network, corrections, corrections.validation))
-    second, _ = finish(measurer.measure(network, corrections, corrections.validation))
-    assert tiles == 4
+    second, again = finish(measurer.measure(network, corrections, corrections.validation))
+    assert (tiles, again) == (1 + 4, 4), "an annotation, whose tiles are known from then on, and these four"
     assert first.counts == second.counts
     assert first.counts.defined == corrections.truth(corrections.validation[0]).known.sum()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -53,7 +54,20 @@ def test_a_model_is_measured_by_its_own_mask(project, network, zoom):
 def test_the_number_of_tiles_is_bounded(project, network):
     few = Measurer(network, CPU, FineTuneSettings(tile=32, tiles=3))
     corrections = opened(project)
-    assert len(few.tiles(corrections, corrections.validation)) == 3
+    assert len(finish(few.tiles(corrections, corrections.validation))[0]) == 3
+
+
+def test_what_is_to_be_measured_is_found_one_annotation_at_a_time_and_without_a_photograph(
+    project, network, monkeypatch
+):
+    for stem in ("c", "d"):
+        masks.write_annotation(*draw_image(project, stem, 2), project / "val" / f"{stem}.png")
+    corrections = opened(project)
+    monkeypatch.setattr(corrections, "_image", None)
+    measurer = Measurer(network, CPU, TILES)
+    tiles, yields = finish(measurer.tiles(corrections, corrections.validation))
+    assert len(tiles) == 3 * 4 and yields == 3
+    assert finish(measurer.tiles(corrections, corrections.validation)) == (tiles, 0)
 
 
 @pytest.mark.parametrize("shape", [(30, 500), (64, 64), (65, 129), (200, 31)])

@@ -1,7 +1,9 @@
 """Instructions are read once complete, never lost, and never in each other's way."""
 
+import errno
 import json
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -164,17 +166,19 @@ def test_what_was_taken_and_not_finished_is_there_again_after_a_restart(sync, re
     assert reports == []
 
 
-def test_an_instruction_that_brings_the_trainer_down_at_every_start_is_set_aside(sync, reports):
+def test_an_instruction_that_brings_the_trainer_down_at_every_start_is_known_as_deadly(sync, reports):
     put(sync, "segment_1", {})
     box = InstructionBox(sync, reports)
-    todo = box.take()
+    (todo,) = box.take()
     for _ in range(instructions.STARTS):
-        box.begin(todo[0])
+        assert not box.deadly(todo)
+        for _ in range(instructions.STARTS):
+            box.begin(todo)  # each image of it
         box = InstructionBox(sync, reports)
-        todo = box.resume()
-    assert todo == []
-    assert names(sync.failed) == ["segment_1", "segment_1_exception.txt"]
-    assert "ended unexpectedly" in reports[0][0]
+        (todo,) = box.resume()
+    assert box.deadly(todo)
+    box.fail(todo, "Given up.")
+    assert not box.deadly(todo)
 
 
 def test_an_end_in_good_order_does_not_count_as_an_unexpected_one(sync, reports):
@@ -186,6 +190,7 @@ def test_an_end_in_good_order_does_not_count_as_an_unexpected_one(sync, reports)
         box.release()
         box = InstructionBox(sync, reports)
         (todo,) = box.resume()
+    assert not box.deadly(todo)
 
 
 def test_masks_asked_for_while_no_trainer_ran_are_made_but_no_old_training_is_begun(sync, reports):
@@ -231,3 +236,84 @@ def test_no_folder_is_made_where_the_whole_sync_folder_is_away(sync, reports):
     away.rename(sync.root)
     put(sync, "segment_1", {})
     assert len(box.take()) == 1
+
+
+@pytest.fixture
+def away(sync, monkeypatch):
+    """Lets the drive stop answering, and answer again."""
+    real = {name: getattr(os, name) for name in ("stat", "replace", "mkdir", "scandir", "listdir")}
+
+    def answer(works):
+        for name, function in real.items():
+
+            def reached(path=".", *args, function=function, **options):
+                if str(path).startswith(str(sync.root)):
+                    raise OSError(errno.EHOSTDOWN, "Host is down")
+                return function(path, *args, **options)
+
+            monkeypatch.setattr(os, name, function if works else reached)
+
+    yield lambda: answer(False), lambda: answer(True)
+    answer(True)
+
+
+def test_nothing_is_lost_while_the_drive_does_not_answer(sync, reports, at_once, away):
+    gone, back = away
+    put(sync, "segment_1", {}, age=5)
+    put(sync, "segment_2", {})
+    box = InstructionBox(sync, reports)
+    first, second = box.take()
+    assert box.retry(first, "The model is not there.")
+    gone()
+    assert box.retry(second, "Host is down.")
+    for _ in range(3):
+        with suppress(OSError):
+            assert box.take() == []
+    back()
+    assert box.take() == [first, second]
+
+
+def test_what_was_done_while_the_drive_was_away_is_put_away_later_and_never_done_again(sync, reports, away):
+    gone, back = away
+    for number in range(3):
+        put(sync, f"segment_{number}", {}, age=9 - number)
+    box = InstructionBox(sync, reports)
+    taken = box.take()
+    gone()
+    box.finish(taken[0])
+    box.fail(taken[1], "No disk.")
+    back()
+    assert names(sync.executed) == names(sync.failed) == []
+    assert box.take() == []
+    assert names(sync.executed) == ["segment_0"] and names(sync.failed) == ["segment_1"]
+    assert [item.file for item in InstructionBox(sync, reports).resume()] == ["segment_2"]
+
+
+def test_an_instruction_that_cannot_be_put_aside_at_the_start_is_not_taken_instead(sync, reports, monkeypatch):
+    put(sync, "start_training_1", {})
+    box = InstructionBox(sync, reports)
+    with monkeypatch.context() as patch:
+        patch.setattr(instructions.os, "replace", lambda *_: (_ for _ in ()).throw(PermissionError(13, "in use")))
+        box.resume()
+        assert box.take() == []
+    assert box.take() == []
+    assert "start_training_1" in names(sync.failed) and names(sync.instructions) == []
+
+
+def test_what_waits_for_its_next_try_can_be_withdrawn(sync, reports, at_once):
+    put(sync, "segment_1", {"n": 1}, age=1)
+    put(sync, "segment_2", {"n": 2})
+    box = InstructionBox(sync, reports)
+    first, second = box.take()
+    for instruction in (first, second):
+        assert box.retry(instruction, "The model is not there.")
+    assert box.withdraw(lambda waiting: waiting.content["n"] == 1) == [first]
+    assert box.take() == [second]
+    assert names(sync.executed) == ["segment_1"]
+
+
+def test_a_reason_may_name_a_file_whose_name_is_no_text(sync, reports):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    box.fail(box.take()[0], "Wurzel_\udcfc.jpg is no image.")
+    assert (sync.failed / "segment_1_exception.txt").read_text(encoding="utf-8").startswith(r"Wurzel_\udcfc.jpg")

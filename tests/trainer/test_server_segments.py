@@ -1,5 +1,6 @@
 """`segment` from the file in `instructions` to the mask, its progress and its failures."""
 
+import errno
 import json
 import time
 
@@ -8,6 +9,8 @@ import pytest
 from PIL import Image
 
 from rootpainter_rootfm import masks
+from rootpainter_rootfm.errors import ModelError
+from rootpainter_rootfm.trainer import instructions, segmenting, server
 from tests.trainer.sync_world import tree
 
 FOLDER = {"dataset_dir": "datasets/d", "seg_dir": "out"}
@@ -113,6 +116,89 @@ def test_a_queued_job_says_so_and_can_be_cancelled_before_it_begins(at_work):
     assert tree(at_work.root / "out") == [".rootfm_job.json"]
 
 
+def test_a_job_that_waits_for_its_model_can_be_cancelled(at_work, model):
+    sha256 = "ab" * 32
+    own = {"model": {"name": "theirs", "sha256": sha256}}
+    file = at_work.send("segment", folder(["a.png"], f"models_rootfm/{sha256}.pth", **own))
+    at_work.until(lambda: at_work.heart()["last_error"] is not None)
+    at_work.send("trainer_status", {"rootfm": {"cancel": "j1"}})
+    assert at_work.settle(file) == "executed"
+    assert at_work.job()["state"] == "cancelled"
+    (at_work.root / "models_rootfm").mkdir()
+    (at_work.root / f"models_rootfm/{sha256}.pth").write_bytes(model.read_bytes())
+    time.sleep(instructions.SECONDS_BETWEEN_TRIES)
+    at_work.turn()
+    assert at_work.job()["state"] == "cancelled" and not (at_work.root / "out/a.png").exists()
+
+
+@pytest.mark.parametrize("seen", ["while it runs", "once it has failed"])
+def test_a_cancelled_job_that_fails_is_not_tried_again(at_work, monkeypatch, seen):
+    def segmenter(self, request):
+        at_work.send("trainer_status", {"rootfm": {"cancel": "j1"}})
+        if seen == "while it runs":
+            at_work.server.tick()
+        raise ModelError("The model is not there.")
+
+    monkeypatch.setattr(segmenting.Models, "segmenter", segmenter)
+    file = at_work.send("segment", folder(["a.png"], "projects/p/models/000001_1.pth"))
+    assert at_work.settle(file) == "executed"
+    assert at_work.job()["state"] == "cancelled"
+
+
+class Death(BaseException):
+    """The process ends in this moment."""
+
+
+def test_a_job_that_brings_the_trainer_down_is_given_up_and_those_behind_it_are_done(at_work, monkeypatch):
+    deadly = at_work.send("segment", folder(["a.png"], "projects/p/models/000001_1.pth"))
+    behind = folder(["a.png"], "projects/p/models/000001_1.pth", job="j2") | {"seg_dir": "out2"}
+    behind = at_work.send("segment", behind)
+    real = segmenting.FolderSegmenting.run
+
+    def run(self, between):
+        if self.request.job == "j1":
+            raise Death
+        return real(self, between)
+
+    monkeypatch.setattr(segmenting.FolderSegmenting, "run", run)
+    for _ in range(instructions.STARTS):
+        with pytest.raises(Death):
+            at_work.turn()
+        at_work.server._heartbeat.stop()  # only so that the next one need not wait
+        at_work.start()
+    assert at_work.settle(deadly) == "failed" and "ended unexpectedly" in at_work.reason(deadly)
+    assert at_work.job()["state"] == "failed" and "ended unexpectedly" in at_work.job()["message"]
+    assert at_work.settle(behind) == "executed" and at_work.job("out2")["state"] == "done"
+
+
+def test_a_drive_that_is_away_for_a_while_is_said_once_and_ends_nothing(world, monkeypatch):
+    monkeypatch.setattr(server, "SECONDS_BETWEEN_POLLS", 0)
+    world.server = server.Server(world.sync)
+    ticks, tick = [], world.server.tick
+
+    def unreliable():
+        ticks.append(1)
+        if len(ticks) in (2, 3):
+            raise OSError(errno.EHOSTDOWN, "Host is down")
+        tick()
+        if len(ticks) == 5:
+            world.server.end()
+
+    monkeypatch.setattr(world.server, "tick", unreliable)
+    assert world.server.run()
+    log = (world.root / "server_log.txt").read_text()
+    assert log.count("Host is down") == log.count("can be used again") == 1
+
+
+def test_an_image_whose_name_is_no_text_ends_nothing(at_work):
+    file = at_work.send("segment", folder(["Wurzel_\udcfc.jpg", "a.png"], "projects/p/models/000001_1.pth"))
+    assert at_work.settle(file) == "executed"
+    assert [item["file"] for item in at_work.job()["failed"]] == ["Wurzel_\udcfc.jpg"]
+    assert (at_work.root / "out/a.png").exists()
+    at_work.ask_image("Wurzel_\udcfc.jpg")
+    at_work.until(lambda: any("Wurzel_" in text for text in at_work.messages()))
+
+
 def test_several_models_are_an_ensemble(at_work, model, tmp_path):
     import torch
 
@@ -160,7 +246,6 @@ def test_a_copy_that_is_not_what_its_card_says_is_never_used(at_work, model, mon
 
     from rootpainter_rootfm.model.card import card_of_file
     from rootpainter_rootfm.model.library import Library
-    from rootpainter_rootfm.trainer import instructions
 
     monkeypatch.setattr(instructions, "TRIES", 2)
     monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
@@ -231,7 +316,6 @@ def test_an_image_that_comes_late_is_waited_for(at_work):
 
 
 def test_a_full_disk_is_said_and_the_trainer_goes_on(at_work, monkeypatch):
-    import errno
     import os
 
     from rootpainter_rootfm import files

@@ -3,13 +3,15 @@
 import csv
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
+import torch
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn import fine_tune, fine_tune_settings
-from rootpainter_rootfm.trainer import fine_tuning
+from rootpainter_rootfm.learn import fine_tune, fine_tune_settings, judge
+from rootpainter_rootfm.trainer import fine_tuning, instructions
 from tests.trainer.sync_world import tree
 
 SECONDS = 600
@@ -114,6 +116,86 @@ def test_stop_ends_it_at_the_next_step_and_says_so(at_work):
     assert "Training stopped" in at_work.messages()
     assert at_work.training()["state"] == "stopped"
     assert at_work.heart()["state"] == "idle"
+
+
+def test_stop_also_ends_a_training_that_waits_for_its_next_try(at_work):
+    damaged = at_work.root / "projects/p/models/000002_1.pth"
+    damaged.write_bytes(b"PK\x03\x04 not synchronised yet")
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: any("Trying again" in text for text in at_work.messages()), SECONDS)
+    stop(at_work)
+    assert at_work.settle(file) == "executed"
+    assert "Training stopped" in at_work.messages()
+    damaged.unlink()
+    time.sleep(instructions.SECONDS_BETWEEN_TRIES)
+    at_work.turn()
+    assert at_work.heart()["state"] == "idle" and "Training started" not in at_work.messages()
+
+
+def test_what_fails_after_stop_is_not_tried_again(at_work, monkeypatch):
+    def begin(self, path):
+        self.stop()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(fine_tuning.FineTuning, "_begin", begin)
+    at_work.annotate("a.png")
+    assert at_work.settle(start(at_work), SECONDS) == "executed"
+    assert at_work.training()["state"] == "stopped" and "Training stopped" in at_work.messages()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), "The memory of cpu does not suffice for training"),
+        (MemoryError(), "choose the device cpu"),
+        (ZeroDivisionError("a fault of ours"), "a fault of ours"),
+    ],
+)
+def test_any_fault_ends_in_a_training_that_is_shown_as_failed(at_work, monkeypatch, fault, said):
+    def compare(self, network, corrections):
+        yield
+        raise fault
+
+    monkeypatch.setattr(judge.Judge, "compare", compare)
+    at_work.annotate("a.png")
+    file = start(at_work)
+    assert at_work.settle(file, SECONDS) == "failed"
+    assert said in at_work.reason(file)
+    assert at_work.training()["state"] == "failed" and said in at_work.training()["message"]
+
+
+def test_a_training_that_brings_the_trainer_down_is_shown_as_failed(at_work, monkeypatch):
+    class Death(BaseException):
+        """The process ends in this moment."""
+
+    def train(self):
+        self._show("running", "Preparing training")
+        raise Death
+        yield
+
+    monkeypatch.setattr(fine_tuning.FineTuning, "_train", train)
+    file = start(at_work)
+    for _ in range(instructions.STARTS):
+        with pytest.raises(Death):
+            at_work.turn()
+        assert at_work.training()["state"] == "running"
+        at_work.server._heartbeat.stop()  # only so that the next one need not wait
+        at_work.start()
+    assert at_work.settle(file) == "failed"
+    assert at_work.training()["state"] == "failed" and "ended unexpectedly" in at_work.training()["message"]
+
+
+def test_a_better_model_is_the_newest_also_after_one_that_was_put_in_by_hand(at_work, scores):
+    folder = at_work.root / "projects/p/models"
+    (folder / "000001_1.pth").rename(folder / "roots_lab.pth")
+    at_work.annotate("a.png")
+    scores[:] = [0.5, 0.6, 0.55, 0.7]
+    assert at_work.settle(start(at_work), SECONDS) == "executed"
+    first, second, third = models(at_work)
+    assert first == "roots_lab.pth" and second.startswith("roots_lab_000001_") and third.startswith("roots_lab_000002_")
+    assert fine_tuning.newest(folder).name == third == at_work.training()["saved"]
+    assert not any("goes on from" in text for text in at_work.messages())
 
 
 def test_status_tells_which_project_is_trained(at_work):
@@ -244,8 +326,6 @@ def test_a_deleted_annotation_is_forgotten(at_work):
 
 @pytest.mark.parametrize("folder", ["annotations/val", "models"])
 def test_a_vanished_folder_ends_in_a_message_and_a_running_trainer(at_work, folder, monkeypatch):
-    from rootpainter_rootfm.trainer import instructions
-
     monkeypatch.setattr(instructions, "TRIES", 2)
     monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
     at_work.annotate("a.png")
@@ -300,8 +380,6 @@ def test_a_model_put_into_the_project_meanwhile_is_what_training_goes_on_from(at
 
 
 def test_a_damaged_model_is_said_and_nothing_is_trained(at_work, monkeypatch):
-    from rootpainter_rootfm.trainer import instructions
-
     monkeypatch.setattr(instructions, "TRIES", 2)
     monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
     (at_work.root / "projects/p/models/000002_1.pth").write_bytes(b"PK\x03\x04 no weights")

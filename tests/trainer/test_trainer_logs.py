@@ -49,6 +49,14 @@ def test_neither_a_missing_message_folder_nor_an_unwritable_log_is_a_fault(tmp_p
     assert journal.last_error["message"] == "x"
 
 
+@pytest.mark.parametrize("sign", ["\udcfc", "\ud800"])
+def test_a_file_name_that_is_no_text_can_be_told_of(tmp_path, sign):
+    Journal(tmp_path).fail(f"Wurzel_{sign}.jpg cannot be read", tmp_path, f"at Wurzel_{sign}.jpg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Wurzel_.jpg cannot be read", "server_log.txt"]
+    log = (tmp_path / "server_log.txt").read_text(encoding="utf-8")
+    assert log.count(f"Wurzel_\\u{ord(sign):x}.jpg") == 2
+
+
 def test_tables_have_rootpainters_columns_and_whole_rows(tmp_path):
     write_metrics(tmp_path, "cur_val", Confusion(tp=10, fp=5, tn=80, fn=5), 1.23456, 0.5)
     write_metrics(tmp_path, "cur_val", Confusion(tn=7), 2, float("inf"))

@@ -1,5 +1,8 @@
 """Instructions as RootPainter's window writes them become checked requests."""
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from rootpainter_rootfm.errors import RootFMError
@@ -129,6 +132,14 @@ def test_messages_go_to_the_project_that_asks_and_to_no_other(sync):
     assert find_messages({"message_dir": "../out"}, sync) is None
 
 
+def test_messages_go_nowhere_while_the_drive_does_not_answer(sync, monkeypatch):
+    def down(*_, **__):
+        raise OSError(errno.EHOSTDOWN, "Host is down")
+
+    monkeypatch.setattr(Path, "is_dir", down)
+    assert find_messages(IMAGE, sync) is None
+
+
 def test_paths_for_rootpainters_own_trainer_are_absolute_and_checked(sync):
     told = absolute(TRAINING | {"rootfm": {"x": 1}}, sync)
     assert told["log_dir"] == str(sync.root / "projects/p/logs") and "rootfm" not in told
@@ -144,6 +155,28 @@ def test_the_newest_model_is_the_last_by_name_and_stray_files_are_no_models(sync
     assert newest(models).name == "000010_3.pth"
     assert numbered(models, newest(models)).name.startswith("000011_")
     assert numbered(models, None).name.startswith("000001_")
+
+
+@pytest.mark.parametrize(
+    ("name", "following"),
+    [
+        ("000002_1700000000.pth", "000003"),
+        ("000001_roots_lab.pth", "000002"),
+        ("roots_lab.pth", "roots_lab_000001"),
+        ("roots_lab_000001_1700000000.pth", "roots_lab_000002"),
+        ("roots.v2.safetensors", "roots.v2_000001"),
+        ("7_1700000000.pth", "7_1700000000_000001"),
+        ("999999_1.pth", "999999_1_000001"),
+        ("999999_1_000001_1700000000.pth", "999999_1_000002"),
+    ],
+)
+def test_the_next_model_sorts_after_the_newest_whatever_that_is_called(sync, name, following):
+    models = sync.root / "projects/p/models"
+    (models / name).touch()
+    made = numbered(models, newest(models))
+    assert made.name.rpartition("_")[0] == following and made.suffix == ".pth"
+    made.touch()
+    assert newest(models) == made and sorted(path.name for path in models.iterdir())[-1] == made.name
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,10 @@ class Course:
         self.stopped = True
 
 
+def nobody(instruction):
+    """Does not want to know what is begun."""
+
+
 def run_all(worker, parts=50):
     for _ in range(parts):
         worker.do_next()
@@ -80,7 +84,7 @@ def outcomes(worker):
 
 
 def test_urgent_work_is_done_between_the_images_of_a_folder_and_folders_wait_for_each_other():
-    worker, log = Worker(), []
+    worker, log = Worker(nobody), []
     folder = Job("folder", log, parts=3)
     folder.meanwhile = lambda: worker.add(Job("now", log), urgent=True) if folder.parts == 2 else None
     worker.add(folder, urgent=False)
@@ -91,7 +95,7 @@ def test_urgent_work_is_done_between_the_images_of_a_folder_and_folders_wait_for
 
 
 def test_the_image_asked_for_last_comes_first_and_the_others_are_not_forgotten():
-    worker, log = Worker(), []
+    worker, log = Worker(nobody), []
     worker.add(Job("old", log, parts=3, urgent_parts=True), urgent=True)
     worker.do_next()
     worker.add(Job("new", log, parts=2, urgent_parts=True), urgent=True)
@@ -101,8 +105,19 @@ def test_the_image_asked_for_last_comes_first_and_the_others_are_not_forgotten()
     assert sorted(outcomes(worker)) == [("new", "finished"), ("old", "finished")]
 
 
+def test_work_is_noted_when_it_starts_and_not_when_it_is_queued():
+    log = []
+    worker = Worker(lambda instruction: log.append(f"begin {instruction.file}"))
+    worker.add(Job("a", log), urgent=False)
+    worker.add(Job("b", log), urgent=False)
+    worker.train(Course(log, steps=1))
+    assert log == []
+    run_all(worker)
+    assert log[:6] == ["begin a", "a", "begin b", "b", "begin training", "step"]
+
+
 def test_training_goes_on_when_nothing_else_is_to_be_done():
-    worker, log = Worker(), []
+    worker, log = Worker(nobody), []
     worker.train(Course(log))
     worker.do_next()
     worker.add(Job("now", log), urgent=True)
@@ -124,7 +139,7 @@ def test_training_goes_on_when_nothing_else_is_to_be_done():
     ],
 )
 def test_every_fault_becomes_an_outcome_and_the_next_work_is_done(error, kind):
-    worker, log = Worker(), []
+    worker, log = Worker(nobody), []
     worker.add(Job("bad", log, error=error), urgent=False)
     worker.add(Job("good", log), urgent=False)
     worker.train(Course(log, steps=1, error=error))
@@ -134,7 +149,7 @@ def test_every_fault_becomes_an_outcome_and_the_next_work_is_done(error, kind):
 
 
 def test_cancel_reaches_running_work_and_takes_queued_work_away():
-    worker, log = Worker(), []
+    worker, log = Worker(nobody), []
     running, queued, other = Job("a", log, parts=9), Job("b", log), Job("c", log)
     dropped = []
     running.meanwhile = lambda: dropped.extend(worker.cancel(lambda work: work in (running, queued)))
@@ -146,7 +161,7 @@ def test_cancel_reaches_running_work_and_takes_queued_work_away():
 
 
 def test_the_end_interrupts_work_without_an_outcome_and_stops_training_in_good_order():
-    worker, log = Worker(), []
+    worker, log = Worker(nobody), []
     began = threading.Event()
 
     def slow():

@@ -1,0 +1,74 @@
+"""Whatever goes wrong beside RootPainter's own trainer, ours goes on. Its process is only played here."""
+
+from pathlib import Path
+
+import pytest
+
+from rootpainter_rootfm.trainer import unet
+from rootpainter_rootfm.trainer.server import Server
+from rootpainter_rootfm.trainer.unet_process import Answer
+from tests.trainer.sync_world import tree
+
+FOLDER = {"model_paths": ["m.pkl"], "dataset_dir": "datasets/d", "file_names": ["a.png", "b.png"]}
+
+
+class Prompt:
+    """In place of RootPainter's own trainer: has done at once whatever it is given."""
+
+    exit_code = None
+
+    def __init__(self, options):
+        self.folder = Path(options[0])
+        self.given, self.fault = [], None
+
+    def give(self, name, content):
+        self.given.append(f"{name}_{len(self.given)}")
+        if name == "segment":
+            (Path(content["seg_dir"]) / content["file_names"][0]).write_bytes(b"a mask")
+        return self.given[-1]
+
+    def answers(self):
+        if self.fault:
+            raise self.fault
+        return [Answer(file) for file in self.given]
+
+    def end(self):
+        """It ends."""
+
+
+@pytest.fixture
+def prompt(world, tmp_path, monkeypatch):
+    """A trainer whose process for U-Nets is a `Prompt`."""
+    monkeypatch.setattr(unet, "find_spec", lambda name: name)
+    monkeypatch.setattr(unet, "UNetProcess", Prompt)
+    world.images(["a.png", "b.png"])
+    world.server = Server(world.sync, (str(tmp_path / "private"),))
+    world.server.begin()
+    return world
+
+
+def test_a_folder_that_cannot_be_written_to_fails_image_by_image_and_ends_nothing(prompt):
+    (prompt.root / "plain").write_bytes(b"a file")
+    bad = prompt.send("segment", FOLDER | {"seg_dir": "plain/out"})
+    good = prompt.send("segment", FOLDER | {"seg_dir": "out"})
+    assert prompt.settle(bad, 10) == prompt.settle(good, 10) == "executed"
+    assert "Segmented 0 of 2 images." in prompt.heart()["last_error"]["message"]
+    assert tree(prompt.root / "out") == [".rootfm_job.json", "a.png", "b.png"]
+
+
+def test_a_mask_that_cannot_be_moved_to_its_place_is_listed_as_failed(prompt):
+    (prompt.root / "out/a.png").mkdir(parents=True)
+    file = prompt.send("segment", FOLDER | {"seg_dir": "out", "rootfm": {"job": "u", "again": True}})
+    assert prompt.settle(file, 10) == "executed"
+    assert [item["file"] for item in prompt.job()["failed"]] == ["a.png"] and prompt.job()["state"] == "done"
+
+
+def test_a_fault_beside_the_process_fails_its_work_and_the_next_goes_on(prompt):
+    first = prompt.send("segment", FOLDER | {"seg_dir": "out"})
+    prompt.server.tick()
+    prompt.server._unet._process.fault = OSError(28, "No space left on device")
+    second = prompt.send("segment", FOLDER | {"seg_dir": "out2"})
+    assert prompt.settle(second, 10) == "failed" and "No space left" in prompt.reason(second)
+    assert prompt.job("out2")["state"] == "failed"
+    assert prompt.settle(first, 10) == "executed"
+    assert prompt.settle(prompt.send("segment", FOLDER | {"seg_dir": "out2"}), 10) == "executed"
