@@ -64,8 +64,9 @@ class Project:
         self.sync.prepare()
         home = self.sync.root / "projects/p"
         self.models, self.train, self.val = (home / name for name in ("models", "annotations/train", "annotations/val"))
+        self.masks = home / "segmentations"
         self.images = self.sync.root / "datasets/d"
-        for folder in (self.models, self.train, self.val, self.images, home / "logs", home / "messages"):
+        for folder in (self.models, self.train, self.val, self.masks, self.images, home / "logs", home / "messages"):
             folder.mkdir(parents=True)
         self._truths = list(truths)
         self._opened = 0
@@ -78,6 +79,7 @@ class Project:
         """What the window asks for when Start training is pressed."""
         names = {"model_dir": "models", "train_annot_dir": "annotations/train", "val_annot_dir": "annotations/val"}
         names |= {"log_dir": "logs", "message_dir": "messages"}
+        names["seg_dir"] = "segmentations"
         content = {key: f"projects/p/{name}" for key, name in names.items()} | {"dataset_dir": "datasets/d"}
         return TrainingRequest.parse(Instruction("start_training_1", "start_training", content), self.sync)
 
@@ -91,6 +93,10 @@ class Project:
         self._opened += 1
         return self._truths[(self._opened - 1) % len(self._truths)]
 
+    def show(self, mask: np.ndarray) -> None:
+        """Puts the mask of the image that was opened last where the trainer would."""
+        masks.write(mask, self.masks / self._name)
+
     def save(self, root: np.ndarray, soil: np.ndarray) -> None:
         """Saves a correction where RootPainter's window would; an image without a stroke counts as looked at."""
         self.corrected += 1
@@ -99,7 +105,12 @@ class Project:
         train, val = (sum(1 for _ in folder.iterdir()) for folder in (self.train, self.val))
         first_of_a_kind = self.train if not train and val else self.val if not val else None
         folder = first_of_a_kind or (self.val if train >= 5 * val else self.train)
-        masks.write_annotation(root, soil, folder / f"{(self._opened - 1) % len(self._truths):03}.png")
+        masks.write_annotation(root, soil, folder / self._name)
+
+    @property
+    def _name(self) -> str:
+        """Of the files that belong to the image that was opened last."""
+        return f"{(self._opened - 1) % len(self._truths):03}.png"
 
 
 def _errors(wrong: np.ndarray, rng: Generator) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:

@@ -86,7 +86,9 @@ def course(dataset: str, learner: str, truths: dict[str, list[Truth]], options: 
         for corrected, share in STAGES:
             while project.corrected < corrected:
                 truth = project.next()
-                project.save(*strokes_on(training.predict(truth.image), truth.root, rng))
+                mask = training.predict(truth.image)
+                project.show(mask)
+                project.save(*strokes_on(mask, truth.root, rng))
             budget = 60 * options.minutes * share
             while spent < budget and project.annotated:
                 started = time.process_time()

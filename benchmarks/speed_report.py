@@ -22,9 +22,10 @@ THIN: Final = ", thin roots"
 _INTRODUCTION: Final = """# Tables of speed and memory
 
 What follows from them stands in [performance.md](performance.md). Made by `python benchmarks/speed.py`; the single
-measurements are in [performance.json](performance.json). **upstream** is `mobilesam_segment_image` of RootPainter's trainer 0.3.3, unmodified; **core** is this package as it is installed;
-**[fast]** is the same with the extra `fast` (OpenVINO). All with the same weights on the same drawn photographs, in one
-run, in turn; medians. A ratio is ours ÷ upstream's: 0.25 means a quarter of the time.
+measurements are in [performance.json](performance.json). **upstream** is `mobilesam_segment_image` of RootPainter's
+trainer 0.3.3, unmodified; **core** is this package as it is installed; **[fast]** is the same with the extra `fast`
+(OpenVINO). All with the same weights on the same drawn photographs, in one run, in turn; medians. A ratio is ours ÷
+upstream's: 0.25 means a quarter of the time.
 
 **CPU-s** are seconds of processor time of all threads together, **wall** what a clock shows. **floor** is the
 arithmetic of the tiles that are computed (the products of matrices and the convolutions, counted by torch) divided by

@@ -56,6 +56,7 @@ class Corrections:
     Args:
         dataset: Folder of the project's images.
         train, val: The two folders of its annotations.
+        shown: Folder of the masks that the user was shown and corrected, if it is known.
         balance: Whether uncommon colours are taken out of the photographs.
         cache_bytes: Decoded images and annotations kept in memory.
 
@@ -64,11 +65,19 @@ class Corrections:
         problems: What could not be used, and why, by file name.
     """
 
-    def __init__(self, dataset: Path, train: Path, val: Path, balance: bool = True, cache_bytes: int = 2 << 30) -> None:
+    def __init__(
+        self,
+        dataset: Path,
+        train: Path,
+        val: Path,
+        shown: Path | None = None,
+        balance: bool = True,
+        cache_bytes: int = 2 << 30,
+    ) -> None:
         self.training: tuple[Correction, ...] = ()
         self.validation: tuple[Correction, ...] = ()
         self.problems: dict[str, str] = {}
-        self._dataset, self._folders = dataset, (train, val)
+        self._dataset, self._folders, self._shown = dataset, (train, val), shown
         self._balance = balance
         self._cache = ArrayCache(cache_bytes)
         self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
@@ -132,6 +141,18 @@ class Corrections:
         """
         root, known = self._annotation(correction)
         return known & divide(root, known, correction.part) if correction.part else known
+
+    def shown_mask(self, correction: Correction, shape: tuple[int, ...]) -> np.ndarray | None:
+        """The mask that the user corrected, bool of that shape; None where it is missing, unreadable or of another."""
+        if self._shown is None:
+            return None
+        path = self._shown / f"{correction.annotation.stem}.png"
+        try:
+            # Kept with the annotation: a mask that is made anew meanwhile is not the one that was corrected.
+            mask = self._cache.get((correction.annotation, correction.stamp, "shown"), lambda: masks.read(path))
+        except MaskError:
+            return None
+        return mask if mask.shape == shape else None
 
     def photograph(self, rng: Generator) -> np.ndarray | None:
         """H×W×3 uint8: one of a few images of the project that nobody corrected; None when there is none.

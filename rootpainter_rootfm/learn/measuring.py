@@ -43,8 +43,8 @@ class Measured:
         counts: of annotated pixels.
         loss: its mean.
         seconds: taken.
-        kept, changed: pixels away from all strokes that are root as in the starting model's mask, and those of which
-            that model was sure and that are not as in its mask; only a validation counts them.
+        kept, changed: pixels away from all strokes that are root as in the mask that the user corrected, and those
+            that are not as in that mask, though the starting model was sure; only a validation counts them.
     """
 
     counts: Confusion
@@ -77,7 +77,9 @@ class Seen:
 
     Attributes:
         shallow: 1×160×h×w, what those layers make of a tile.
-        mask, sure: H×W bool, the starting model's mask and where it was sure of it.
+        mask: H×W bool, the mask that the user corrected. Where it is not known, the starting model's of this tile,
+            which is nearly the same, but not where other sizes of the image were looked at as well.
+        sure: H×W bool, where the starting model was sure.
     """
 
     shallow: Tensor
@@ -116,7 +118,7 @@ class Measurer:
             except UNUSABLE as error:
                 corrections.drop(correction, str(error))
                 continue
-            seen = self._look(correction, truth.image, window)
+            seen = self._look(corrections, correction, truth.image, window)
             root, known = truth.root[window], truth.known[window]
             logits = self._logits(network, seen.shallow, root.shape)
             targets = (torch.from_numpy(layer)[None, None] for layer in (root.astype(np.float32), known))
@@ -153,20 +155,23 @@ class Measurer:
             tiles = [tiles[i] for i in chosen]
         return tiles
 
-    def _look(self, correction: Correction, image: np.ndarray, window: Window) -> Seen:
-        key = (correction.image, *((part.start, part.stop) for part in window))
-        return self._seen.get(key, lambda: self._first_look(image[window]))
+    def _look(self, corrections: Corrections, correction: Correction, image: np.ndarray, window: Window) -> Seen:
+        def look() -> Seen:
+            shown = corrections.shown_mask(correction, image.shape[:2])
+            return self._first_look(image[window], None if shown is None else shown[window])
+
+        return self._seen.get((correction.image, correction.stamp, *((part.start, part.stop) for part in window)), look)
 
     @torch.inference_mode()
-    def _first_look(self, image: np.ndarray) -> Seen:
+    def _first_look(self, image: np.ndarray, shown: np.ndarray | None) -> Seen:
         height, width = self._zoomed(image.shape[:2])
-        shown = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+        view = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         # Towards the right and below, an image smaller than the tile goes on as its mirror image.
         margins = ((0, -height % TILE_MULTIPLE), (0, -width % TILE_MULTIPLE), (0, 0))
-        pixels = normalise(torch.from_numpy(np.pad(shown, margins, mode="symmetric"))[None].to(self._device))
+        pixels = normalise(torch.from_numpy(np.pad(view, margins, mode="symmetric"))[None].to(self._device))
         shallow = self._start.image_encoder.shallow(pixels)
         logits = self._logits(self._start, shallow, image.shape[:2])
-        return Seen(shallow, logits >= 0, np.abs(logits) > logit(1 - SURE))
+        return Seen(shallow, logits >= 0 if shown is None else shown, np.abs(logits) > logit(1 - SURE))
 
     @torch.inference_mode()
     def _logits(self, network: MobileSAM, shallow: Tensor, shape: tuple[int, int]) -> np.ndarray:

@@ -112,7 +112,9 @@ class FineTuning:
         for left in request.logs.glob(f"{Path(MODEL).stem}*"):
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
-        corrections = Corrections(request.images, request.train, request.val, balance=request.settings.balance)
+        corrections = Corrections(
+            request.images, request.train, request.val, request.masks, balance=request.settings.balance
+        )
         yield from self._look(corrections)
         latest = self._newest()
         origin = self._origin(latest.path)

@@ -116,6 +116,7 @@ class TrainingRequest:
         train, val: Folders of the annotations to learn from and to validate on.
         logs: Folder of the tables.
         messages: Folder of the messages.
+        masks: Folder of the masks that the user corrects, if the window names it.
         model: Name and sha256 of the library model to begin with when the project has none yet, or empty.
         settings: How the window segments; training takes the device from it.
     """
@@ -127,6 +128,7 @@ class TrainingRequest:
     val: Path
     logs: Path
     messages: Path
+    masks: Path | None
     model: Mapping[str, str]
     settings: SegmentSettings
 
@@ -144,7 +146,8 @@ class TrainingRequest:
         paths = [_path(instruction.content, key, sync, local) for key in keys]
         model = own.get("model") if isinstance(own.get("model"), dict) else {}
         named = {key: str(model[key]) for key in ("name", "sha256") if key in model}
-        return cls(instruction, *paths, named, SegmentSettings.from_dict(own.get("settings") or {}))
+        masks = _path(instruction.content, "seg_dir", sync, local) if "seg_dir" in instruction.content else None
+        return cls(instruction, *paths, masks, named, SegmentSettings.from_dict(own.get("settings") or {}))
 
 
 def absolute(content: Mapping[str, Any], sync: SyncFolder) -> dict[str, Any]:

@@ -19,8 +19,8 @@ def draw_image(folder, stem, seed, size=(96, 128), bright=200):
     return root, soil
 
 
-def opened(project):
-    corrections = Corrections(project / "images", project / "train", project / "val")
+def opened(project, shown=None):
+    corrections = Corrections(project / "images", project / "train", project / "val", shown)
     list(corrections.refresh())
     return corrections
 

@@ -258,3 +258,23 @@ def test_a_photograph_is_any_that_nobody_corrected_and_an_unreadable_one_is_not_
         masks.write_annotation(*painted, project / "train" / f"{shade}.png")
     list(corrections.refresh())
     assert corrections.photograph(rng) is None
+
+
+def test_the_mask_that_was_corrected_is_known_also_when_it_was_made_anew(project):
+    photograph(project, "a")
+    annotate(project, "train", "a")
+    shown = project / "shown"
+    shown.mkdir()
+    found = opened(project, shown=shown)
+    correction, size = found.training[0], (96, 128)
+    assert found.shown_mask(correction, size) is None, "there is none"
+    for damaged in (b"", b"cut short"):
+        (shown / "a.png").write_bytes(damaged)
+        assert found.shown_mask(correction, size) is None
+    corrected = np.indices(size).sum(0) % 3 == 0
+    masks.write(corrected, shown / "a.png")
+    assert np.array_equal(found.shown_mask(correction, size), corrected)
+    masks.write(~corrected, shown / "a.png")
+    assert np.array_equal(found.shown_mask(correction, size), corrected)
+    assert found.shown_mask(correction, (96, 96)) is None, "the image has another size now"
+    assert opened(project).shown_mask(correction, size) is None, "nobody said where the masks are"

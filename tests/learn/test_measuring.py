@@ -83,21 +83,44 @@ def test_windows_part_an_image_without_gap_or_overlap(shape):
     assert len(windows(known, 64)) == 1
 
 
-def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(project, network, monkeypatch):
-    corrections = opened(project)
-    truth = corrections.truth(corrections.validation[0])
+@pytest.fixture
+def measured(project, network, monkeypatch):
+    """Measures a network that gives a logit everywhere, begun with one that gave another."""
     start, says = fold_batchnorm(network), {}
     monkeypatch.setattr(Measurer, "_logits", lambda _, of, shallow, shape: np.full(shape, says[of], np.float32))
 
-    def measured(before, now):
+    def measure(before, now, shown=None):
         says.update({start: before, network: now})
+        corrections = opened(project, shown)
         return finish(Measurer(start, CPU, TILES).measure(network, corrections, corrections.validation))[0]
 
+    return measure
+
+
+@pytest.fixture
+def away(project):
+    """How many pixels of the validation image lie away from all strokes."""
+    corrections = opened(project)
+    truth = corrections.truth(corrections.validation[0])
     square = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1))
-    away = sum(np.count_nonzero(~binary_dilation(truth.known[w], square)) for w in windows(truth.known, TILES.tile))
+    return sum(np.count_nonzero(~binary_dilation(truth.known[w], square)) for w in windows(truth.known, TILES.tile))
+
+
+def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(measured, away):
     assert away > 0
     for before, now, kept, changed in [(-6, -6, 0, 0), (-6, 6, 0, away), (6, 6, away, 0), (-0.5, 6, 0, 0)]:
         found = measured(before, now)
+        assert (found.kept, found.changed) == (kept, changed)
+
+
+def test_it_stays_or_changes_in_the_mask_that_the_user_was_shown(project, measured, away):
+    """That mask may come from several sizes of the image; nobody paints over what only one of them shows."""
+    shown = project / "shown"
+    shown.mkdir()
+    for stem, root in (("a", False), ("b", True)):
+        masks.write(np.full((96, 128), root), shown / f"{stem}.png")
+    for before, now, kept, changed in [(-6, -6, 0, away), (-6, 6, away, 0), (6, -6, 0, away), (-0.5, -6, 0, 0)]:
+        found = measured(before, now, shown)
         assert (found.kept, found.changed) == (kept, changed)
 
 

@@ -121,6 +121,8 @@ def test_a_training_as_the_window_asks_for_it(sync):
     request = parse(sync, TRAINING, TrainingRequest)
     assert request.project == "p"
     assert request.val == sync.root / "projects/p/annotations/val"
+    assert request.masks == sync.root / "projects/p/segmentations"
+    assert parse(sync, {key: TRAINING[key] for key in TRAINING if key != "seg_dir"}, TrainingRequest).masks is None
     with pytest.raises(Refused, match="log_dir"):
         parse(sync, {key: TRAINING[key] for key in TRAINING if key != "log_dir"}, TrainingRequest)
 
