@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from .session import Session
 
 _SHOWN = 8
 _LIBRARY, _CHECKPOINT = "library:", "checkpoint:"
+_DATED = re.compile(r"(.+)_(\d{9,11})")
+"""A name that ends with a time in seconds; with fewer digits it is some number of the user's own."""
 
 
 def checkpoints(model_folder: Path) -> list[Path]:
@@ -30,11 +33,11 @@ def checkpoints(model_folder: Path) -> list[Path]:
 
 
 def checkpoint_title(path: Path) -> str:
-    """A checkpoint as a user knows it: its number and when it was made."""
-    number, _, made = path.stem.partition("_")
-    when = time.strftime(", %d %b %Y %H:%M", time.localtime(int(made))) if made.isdigit() else ""
-    kind = " (U-Net)" if path.suffix == ".pkl" else ""
-    return f"{number}{when}{kind}"
+    """A checkpoint as a user knows it: its number, and when it was made where its name ends with that."""
+    title = path.stem
+    if found := _DATED.fullmatch(title):
+        title = found[1] + time.strftime(", %d %b %Y %H:%M", time.localtime(int(found[2])))
+    return f"{title} (U-Net)" if path.suffix == ".pkl" else title
 
 
 def project_folder(window: QtWidgets.QMainWindow) -> Path | None:

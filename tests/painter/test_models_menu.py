@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from PyQt5 import QtWidgets
 
+from rootpainter_rootfm.painter.choice import checkpoint_title
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.help_window import TEXT
 from rootpainter_rootfm.painter.model_details import ModelDetails
@@ -113,6 +116,19 @@ def test_verify_finds_a_damaged_file(window, library, qtbot):
 def test_verify_says_that_a_good_file_is_good(window, qtbot):
     pick(qtbot, window, "Models", "Verify this model")
     qtbot.waitUntil(lambda: "complete and unchanged" in window.statusBar().currentMessage(), timeout=60_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("000002_1700000500.pth", r"000002, 1\d Nov 2023 \d\d:\d\d"),
+        ("roots_lab_000001_1700000500.pkl", r"roots_lab_000001, 1\d Nov 2023 \d\d:\d\d \(U-Net\)"),
+        ("roots_lab.pth", "roots_lab"),
+        ("fold_3.pth", "fold_3"),
+    ],
+)
+def test_checkpoints_can_be_told_apart_whatever_they_are_called(name, title):
+    assert re.fullmatch(title, checkpoint_title(Path(name)))
 
 
 def test_project_offers_its_checkpoints_and_its_choice_is_its_own(launcher, plugin, library, project, qtbot):
