@@ -43,8 +43,9 @@ class Measured:
         counts: of annotated pixels.
         loss: its mean.
         seconds: taken.
-        kept, changed: pixels away from all strokes that are root as in the mask that the user corrected, and those
-            that are not as in that mask, though the starting model was sure; only a validation counts them.
+        kept, changed: pixels away from all strokes that are root as in the starting model's mask, and those of which
+            that model was sure and that are not as in its mask. Only a validation counts them, and only where the mask
+            that the user corrected was the same.
     """
 
     counts: Confusion
@@ -77,9 +78,8 @@ class Seen:
 
     Attributes:
         shallow: 1×160×h×w, what those layers make of a tile.
-        mask: H×W bool, the mask that the user corrected. Where it is not known, the starting model's of this tile,
-            which is nearly the same, but not where other sizes of the image were looked at as well.
-        sure: H×W bool, where the starting model was sure.
+        mask, sure: H×W bool, the starting model's mask and where it was sure of it; neither where the user was shown
+            something else, because other sizes of the image were looked at as well: nobody said anything to that.
     """
 
     shallow: Tensor
@@ -171,7 +171,9 @@ class Measurer:
         pixels = normalise(torch.from_numpy(np.pad(view, margins, mode="symmetric"))[None].to(self._device))
         shallow = self._start.image_encoder.shallow(pixels)
         logits = self._logits(self._start, shallow, image.shape[:2])
-        return Seen(shallow, logits >= 0 if shown is None else shown, np.abs(logits) > logit(1 - SURE))
+        mask, sure = logits >= 0, np.abs(logits) > logit(1 - SURE)
+        same = np.ones_like(mask) if shown is None else mask == shown
+        return Seen(shallow, mask & same, sure & same)
 
     @torch.inference_mode()
     def _logits(self, network: MobileSAM, shallow: Tensor, shape: tuple[int, int]) -> np.ndarray:

@@ -113,13 +113,19 @@ def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(measured,
         assert (found.kept, found.changed) == (kept, changed)
 
 
-def test_it_stays_or_changes_in_the_mask_that_the_user_was_shown(project, measured, away):
+def test_only_what_the_user_was_shown_stays_or_changes(project, measured, away):
     """That mask may come from several sizes of the image; nobody paints over what only one of them shows."""
     shown = project / "shown"
     shown.mkdir()
     for stem, root in (("a", False), ("b", True)):
         masks.write(np.full((96, 128), root), shown / f"{stem}.png")
-    for before, now, kept, changed in [(-6, -6, 0, away), (-6, 6, away, 0), (6, -6, 0, away), (-0.5, -6, 0, 0)]:
+    for before, now, kept, changed in [
+        (-6, -6, 0, 0),
+        (-6, 6, 0, 0),
+        (6, 6, away, 0),
+        (6, -6, 0, away),
+        (0.5, -6, 0, 0),
+    ]:
         found = measured(before, now, shown)
         assert (found.kept, found.changed) == (kept, changed)
 
