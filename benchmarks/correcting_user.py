@@ -78,8 +78,7 @@ class Project:
     def request(self) -> TrainingRequest:
         """What the window asks for when Start training is pressed."""
         names = {"model_dir": "models", "train_annot_dir": "annotations/train", "val_annot_dir": "annotations/val"}
-        names |= {"log_dir": "logs", "message_dir": "messages"}
-        names["seg_dir"] = "segmentations"
+        names |= {"log_dir": "logs", "message_dir": "messages", "seg_dir": "segmentations"}
         content = {key: f"projects/p/{name}" for key, name in names.items()} | {"dataset_dir": "datasets/d"}
         return TrainingRequest.parse(Instruction("start_training_1", "start_training", content), self.sync)
 

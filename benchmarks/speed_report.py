@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import numpy as np
+
 Row = dict[str, Any]
 
 SIDES: Final = ("upstream", "core", "fast")
@@ -19,6 +21,8 @@ NO_GPU: Final = "not measured: no GPU here"
 MARKS: Final = {"4000×3000": (0.60, 0.50), "640×480": (0.25, 0.25), "736×552": (0.25, 0.25), "1100×1100": (0.25, 0.25)}
 TILE: Final = 1024
 THIN: Final = ", thin roots"
+DRAWN_SURENESS: Final = 0.7
+"""How sure the network is of ordinary drawn photographs, about: not enough for a small one, enough for a large one."""
 _INTRODUCTION: Final = """# Tables of speed and memory
 
 What follows from them stands in [performance.md](performance.md). Made by `python benchmarks/speed.py`; the single
@@ -96,12 +100,12 @@ def gflop(height: int, width: int, ours: bool, thin: bool = False) -> tuple[floa
 
 
 def _again(height: int, width: int, thin: bool) -> tuple[float, ...]:
-    """The scales of the second look at a drawn photograph: the network is not very sure of the ordinary ones."""
-    from rootpainter_rootfm.segment import glance, second_look
+    """The scales of the second look at a drawn photograph."""
+    from rootpainter_rootfm.segment import second_look
 
     if thin:
         return (second_look.ENLARGED,)
-    return () if max(height, width) >= glance.LARGE else second_look.REDUCED
+    return second_look.sizes(np.broadcast_to(np.uint8(0), (height, width, 3)), DRAWN_SURENESS)
 
 
 def _tile_gflop(height: int, width: int) -> float:

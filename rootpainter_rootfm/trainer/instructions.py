@@ -17,7 +17,6 @@ from typing import Any
 
 from .. import files
 from .begun import Begun
-from .logs import printable
 from .paths import SyncFolder
 
 logger = logging.getLogger(__name__)
@@ -207,8 +206,7 @@ class InstructionBox:
     def _set_aside(self, file: str, reason: str, instruction: Instruction | None, details: str) -> None:
         self._put_away(file, self._sync.failed)
         try:
-            text = printable(f"{reason}\n{details}")
-            files.write_text(self._sync.failed / f"{file}_exception.txt", text)
+            files.write_text(self._sync.failed / f"{file}_exception.txt", f"{reason}\n{details}")
         except OSError as error:
             logger.warning("The reason could not be kept in %s: %s", self._sync.failed, error)
         self._report(reason, instruction, details)

@@ -25,20 +25,16 @@ CSV_HEADER = (
 _FOLDERS = re.compile(r"""(?<![^\s"'(])(?:[A-Za-z]:)?[\\/](?:[^\s\\/]+[\\/])+(?=[^\s\\/])""")
 
 
-def printable(text: str) -> str:
-    """`text` that can be written as UTF-8: on Linux, file names may hold bytes that are no text."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def message_name(text: str) -> str:
     """`text` as a file name that every operating system accepts, at most `MESSAGE_BYTES` bytes long.
 
     Of an absolute path only its last part is kept: the rest would take the room of the cause.
     """
-    text = _FOLDERS.sub("", text).encode("utf-8", "replace").decode("utf-8")
+    text = _FOLDERS.sub("", text)
     name = re.sub(r"\s+", " ", text.replace("/", "-").replace("\\", "-").replace('"', "'"))
     name = re.sub(r"[<>:|?*\x00-\x1f]", "", name)
-    name = name.encode("utf-8")[:MESSAGE_BYTES].decode("utf-8", "ignore")
+    # Left out is also what is no text: on Linux, file names may hold any bytes.
+    name = name.encode("utf-8", "ignore")[:MESSAGE_BYTES].decode("utf-8", "ignore")
     return name.strip(" .")
 
 
@@ -73,9 +69,10 @@ class Journal:
     def log(self, message: str) -> None:
         """Adds a line to ``server_log.txt`` in one write, so that no half line can be left."""
         logger.info("%s", message)
+        line = f"{datetime.now()}|{time.time()}|{message}\n"
         try:
             with open(self._log, "ab", buffering=0) as log:
-                log.write(printable(f"{datetime.now()}|{time.time()}|{message}\n").encode())
+                log.write(line.encode("utf-8", "backslashreplace"))
         except OSError as error:
             logger.warning("server_log.txt cannot be written: %s", error)
 
