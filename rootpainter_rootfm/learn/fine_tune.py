@@ -34,8 +34,10 @@ DIVIDED = 0.25
 it took unseen tillmore from 0.788 to 0.777."""
 
 
-def out_of_memory(device: torch.device) -> RootFMError:
-    """What to raise where the memory of a device does not suffice even for the least."""
+def out_of_memory(device: str) -> RootFMError:
+    """What to raise where the memory of `cpu`, `cuda:0` or another device does not suffice even for the least."""
+    if device == "cpu":
+        return RootFMError("The memory of this machine does not suffice for training. Close other programs.")
     return RootFMError(
         f"The memory of {device} does not suffice for training. Close other programs that use it, or "
         "choose the device cpu in the settings."
@@ -177,6 +179,6 @@ class FineTuner:
     def _make_smaller(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         if self._at_once == 1:
-            raise out_of_memory(self.device)
+            raise out_of_memory(str(self.device))
         self._at_once //= 2
         logger.warning("Memory ran out: from now on %d patches go through the network at once", self._at_once)

@@ -53,6 +53,7 @@ class FineTuning:
         self.request = request
         self._models, self._journal = models, journal
         self._stop = Event()
+        self._device = "cpu"
         self._file = TrainingFile(request.logs, PATIENCE)
         self._told: set[str] = set()
         self._suspected: set[str] = set()
@@ -98,10 +99,10 @@ class FineTuning:
             yield from self._train()
         except (RuntimeError, MemoryError) as error:
             from ..learn.fine_tune import out_of_memory
-            from ..segment.device import choose_device, is_out_of_memory
+            from ..segment.device import is_out_of_memory
 
             if is_out_of_memory(error):
-                raise out_of_memory(choose_device(self.request.settings.device)) from error
+                raise out_of_memory(self._device) from error
             raise
 
     def _train(self) -> Iterator[None]:
@@ -171,10 +172,11 @@ class FineTuning:
         from ..learn.fine_tune import FineTuner
         from ..learn.fine_tune_settings import FineTuneSettings
         from ..learn.judge import Judge
-        from ..segment.device import choose_device
+        from ..segment.device import first_footing
 
         settings = FineTuneSettings(zoom=self.request.settings.scale)
-        device = choose_device(self.request.settings.device)
+        device = first_footing(self.request.settings.device).device
+        self._device = str(device)
         if device.type != "cpu":
             settings = settings.on_gpu()
         tuner = FineTuner(self._load(path), device, settings)

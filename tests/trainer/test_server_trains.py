@@ -11,6 +11,7 @@ import torch
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.learn import fine_tune, fine_tune_settings, judge
+from rootpainter_rootfm.segment import device as devices
 from rootpainter_rootfm.trainer import fine_tuning, instructions
 from tests.trainer.sync_world import tree
 
@@ -147,8 +148,8 @@ def test_what_fails_after_stop_is_not_tried_again(at_work, monkeypatch):
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (torch.OutOfMemoryError("CUDA out of memory."), "The memory of cpu does not suffice for training"),
-        (MemoryError(), "choose the device cpu"),
+        (torch.OutOfMemoryError("CUDA out of memory."), "The memory of this machine does not suffice for training"),
+        (MemoryError(), "Close other programs"),
         (ZeroDivisionError("a fault of ours"), "a fault of ours"),
     ],
 )
@@ -163,6 +164,22 @@ def test_any_fault_ends_in_a_training_that_is_shown_as_failed(at_work, monkeypat
     assert at_work.settle(file, SECONDS) == "failed"
     assert said in at_work.reason(file)
     assert at_work.training()["state"] == "failed" and said in at_work.training()["message"]
+
+
+def test_the_device_whose_memory_ran_out_is_named(at_work, monkeypatch):
+    """With `auto`, the CPU where other programs have filled the GPU."""
+
+    def compare(self, network, corrections):
+        yield
+        raise MemoryError
+
+    monkeypatch.setattr(judge.Judge, "compare", compare)
+    monkeypatch.setattr(devices, "choose_device", lambda name: torch.device("cuda:0"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (9, 80 << 30))
+    at_work.annotate("a.png")
+    file = start(at_work)
+    assert at_work.settle(file, SECONDS) == "failed"
+    assert "The memory of this machine does not suffice" in at_work.reason(file)
 
 
 def test_a_training_that_brings_the_trainer_down_is_shown_as_failed(at_work, monkeypatch):

@@ -154,5 +154,5 @@ def test_without_the_package_it_says_what_to_install(world, monkeypatch):
     for content, name in ((world.image_content(["a.png"]), "segment"), (world.training_content(), "start_training")):
         file = world.send(name, content)
         assert world.settle(file) == "failed"
-        assert "pip install 'rootpainter-rootfm[unet]'" in world.reason(file)
-    assert any("pip install 'rootpainter-rootfm[unet]'" in text for text in world.messages())
+        assert "pip install '.[unet]'" in world.reason(file)
+    assert any("pip install '.[unet]'" in text for text in world.messages())
