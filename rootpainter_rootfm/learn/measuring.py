@@ -18,7 +18,7 @@ from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
 from .cache import ArrayCache
 from .corrections import UNUSABLE, Correction, Corrections
 from .fine_tune_settings import FineTuneSettings
-from .losses import SURE, dice_bce
+from .losses import SURE, SURELY_SOIL, dice_bce
 from .metrics import Confusion
 
 BESIDE = 5
@@ -171,7 +171,8 @@ class Measurer:
         pixels = normalise(torch.from_numpy(np.pad(view, margins, mode="symmetric"))[None].to(self._device))
         shallow = self._start.image_encoder.shallow(pixels)
         logits = self._logits(self._start, shallow, image.shape[:2])
-        mask, sure = logits >= 0, np.abs(logits) > logit(1 - SURE)
+        # Less sure soil may hold roots that nobody painted: a model that finds more of them is no worse for it.
+        mask, sure = logits >= 0, (logits > logit(1 - SURE)) | (logits < logit(SURELY_SOIL))
         same = np.ones_like(mask) if shown is None else mask == shown
         return Seen(shallow, mask & same, sure & same)
 

@@ -108,7 +108,14 @@ def away(project):
 
 def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(measured, away):
     assert away > 0
-    for before, now, kept, changed in [(-6, -6, 0, 0), (-6, 6, 0, away), (6, 6, away, 0), (-0.5, 6, 0, 0)]:
+    for before, now, kept, changed in [
+        (-6, -6, 0, 0),
+        (-6, 6, 0, away),
+        (-2, 6, 0, 0),  # a root that it half saw, and nobody painted, may be one
+        (6, 6, away, 0),
+        (2, -6, 0, away),
+        (0.5, -6, 0, 0),
+    ]:
         found = measured(before, now)
         assert (found.kept, found.changed) == (kept, changed)
 
