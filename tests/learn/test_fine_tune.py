@@ -10,7 +10,7 @@ import torch
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import RootFMError
 from rootpainter_rootfm.learn.batches import Batch
-from rootpainter_rootfm.learn.fine_tune import FineTuner
+from rootpainter_rootfm.learn.fine_tune import FineTuner, out_of_memory
 from rootpainter_rootfm.learn.fine_tune_settings import FineTuneSettings
 from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.model.library import load_model
@@ -151,8 +151,10 @@ def test_memory_that_runs_out_makes_the_parts_smaller_and_then_an_error_that_hel
     finish(tuner.epoch(opened(project)))
     assert sizes == [2] + [1] * TINY.epoch
     monkeypatch.setattr(tuner, "_learn", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory")))
-    with pytest.raises(RootFMError, match="choose the device cpu"):
+    with pytest.raises(RootFMError, match="memory of this machine does not suffice.*Close other programs"):
         finish(tuner.epoch(opened(project)))
+    assert "memory of cuda:0 does not suffice" in str(out_of_memory("cuda:0"))
+    assert "choose the device cpu" in str(out_of_memory("cuda:0"))
 
 
 def test_half_of_the_patches_lie_anywhere_in_the_project_to_be_kept_as_they_were(project, tuner):
