@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 ROOT_PIXELS = 20.0  # a patch with less root than this has no Dice of its own worth following
-SURE = 0.25  # a model is sure where its probability is this near to 0 or 1
-SURELY_SOIL = 0.05  # so near to 0 where it is believed about soil: most of the roots that models miss have more
+SURELY_ROOT = 0.75  # from this probability on a model is believed about root
+SURELY_SOIL = 0.05  # and below this one about soil: most of the roots that models miss have more
 DOUBTED = 0.25  # what such a pixel weighs where somebody painted: of what a model misses, only a part gets painted
 LEAST = 0.1  # of the weight of all that is held: what strokes of one class may weigh where the other has hardly any
 
@@ -26,6 +26,11 @@ def dice_bce(logits: Tensor, root: Tensor, known: Tensor) -> Tensor:
     """
     logits, weight = logits.float(), known.float()
     return _entropy(logits, root, weight) + _dice(logits, root, weight) * known.any()
+
+
+def believed(probability: Tensor) -> Tensor:
+    """Where a model is sure enough to be believed; bool, for probabilities in [0, 1] of any shape."""
+    return (probability > SURELY_ROOT) | (probability < SURELY_SOIL)
 
 
 def corrected_dice_bce(
@@ -46,7 +51,7 @@ def corrected_dice_bce(
             with strokes.
     """
     logits = logits.float()
-    sure = ((before > 1 - SURE) | (before < SURELY_SOIL)) & ~free & ~known
+    sure = believed(before) & ~free & ~known
     corrected = known.flatten(1).any(1)[:, None, None, None]
     held = torch.where(corrected, DOUBTED, 1.0) * sure
     strokes = _strokes(root, known, painted, held.sum())

@@ -11,14 +11,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from scipy.special import logit
 from torch import Tensor
 
 from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
 from .cache import ArrayCache
 from .corrections import UNUSABLE, Correction, Corrections
 from .fine_tune_settings import FineTuneSettings
-from .losses import SURE, SURELY_SOIL, dice_bce
+from .losses import believed, dice_bce
 from .metrics import Confusion
 
 BESIDE = 5
@@ -172,7 +171,7 @@ class Measurer:
         shallow = self._start.image_encoder.shallow(pixels)
         logits = self._logits(self._start, shallow, image.shape[:2])
         # Less sure soil may hold roots that nobody painted: a model that finds more of them is no worse for it.
-        mask, sure = logits >= 0, (logits > logit(1 - SURE)) | (logits < logit(SURELY_SOIL))
+        mask, sure = logits >= 0, believed(torch.from_numpy(logits).sigmoid()).numpy()
         same = np.ones_like(mask) if shown is None else mask == shown
         return Seen(shallow, mask & same, sure & same)
 
