@@ -17,6 +17,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 # Minutes on two cores: whole stories with real training, and a trainer killed twenty times. `pytest -m slow`.
 SLOW = ("test_kill", "test_story_project", "test_unet_projects", "test_whole_loop")
 
+LARGE = 10_000_000
+"""Bytes from which on a file that a test has written is not kept after it."""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
@@ -42,3 +45,12 @@ def rootpainter_trainer():
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(folder):
             del sys.modules[name]
+
+
+@pytest.fixture(autouse=True)
+def no_models_left_behind(tmp_path):
+    """Hundreds of tests write models of 20 to 40 MB: 7 GB, which a small disk has not. The folders stay."""
+    yield
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path.stat().st_size > LARGE:
+            path.unlink()
