@@ -264,11 +264,12 @@ def start_up(bench: Bench, rounds: int) -> None:
 def fine_tuning(bench: Bench, cores: int, device: str, rounds: int) -> None:
     """Some steps of the optimiser on patches around drawn annotations, ours and the plain loop in turn."""
     project = bench.work / "project"
-    for name in ("images", "train", "val"):
+    for name in ("images", "train", "val", "shown"):
         (project / name).mkdir(parents=True, exist_ok=True)
     for number, part in enumerate(("train", "val")):
         photograph, root = draw_photograph(np.random.default_rng(number), 600, 800)
         Image.fromarray(photograph).save(project / "images" / f"{part}.png")
+        masks.write(root, project / "shown" / f"{part}.png")
         soil = np.zeros_like(root)
         soil[200:400] = ~root[200:400]
         masks.write_annotation(root & (np.arange(800) > 300), soil, project / part / f"{part}.png")

@@ -217,8 +217,9 @@ def training(program: Ours, project: str, plain: bool, steps: int) -> dict[str, 
     from rootpainter_rootfm.model.library import load_model
     from rootpainter_rootfm.model.network import normalise
 
-    settings = fine_tune.FineTuneSettings(epoch=4 * steps)
-    corrections = Corrections(*(Path(project, name) for name in ("images", "train", "val")))
+    settings = fine_tune.FineTuneSettings()
+    settings = replace(settings, epoch=settings.batch * steps)
+    corrections = Corrections(*(Path(project, name) for name in ("images", "train", "val", "shown")))
     list(corrections.refresh())
     tuner = fine_tune.FineTuner(
         load_model(program.model)[0],

@@ -7,20 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.random import Generator
 
 from .. import images, light, masks
 from ..errors import DataError, ImageError, MaskError
 from .cache import ArrayCache
 from .data import Truth
-from .strokes import Strokes
 
 CELL = 64
 """Side in pixels of the squares by which one annotated image is divided between training and validation."""
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
-OTHERS = 24
-"""Images of the project that `Corrections.photograph` chooses from; few, so that they stay in memory."""
 
 
 def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -83,7 +79,6 @@ class Corrections:
         self._usable: dict[tuple[Path, tuple[int, int]], bool] = {}
         self._photographs: dict[str, Path] = {}
         self._listed: dict[str, Path] | None = None
-        self._others: list[Path] | None = None
 
     def refresh(self) -> Iterator[None]:
         """Looks for new, changed and removed annotations; yields after each file that it had to read.
@@ -113,10 +108,6 @@ class Corrections:
         """Whether images are divided, so that what is learnt from and what is validated on are parts of the same."""
         return any(item.part for item in self.training)
 
-    def strokes(self, correction: Correction) -> Strokes:
-        """The image, ready to draw patches from; raises what `truth` raises."""
-        return self._cache.get((correction, Strokes), lambda: Strokes.of(self.truth(correction)))
-
     def truth(self, correction: Correction) -> Truth:
         """The image with what is known of it.
 
@@ -132,6 +123,25 @@ class Corrections:
             )
         known = self.known(correction)
         return Truth(image, root & known, known)
+
+    def corrected(self, correction: Correction) -> Truth:
+        """The image with the mask as the user left it: the one that was shown, and the strokes on it.
+
+        Unknown is what is validated on, and, where the mask that was shown is missing, all that nobody painted.
+
+        Raises:
+            ImageError, MaskError, DataError: as `truth`.
+        """
+        return self._cache.get((correction, "corrected"), lambda: self._corrected(correction))
+
+    def _corrected(self, correction: Correction) -> Truth:
+        strokes = self.truth(correction)
+        shown = self.shown_mask(correction, strokes.root.shape)
+        if shown is None:
+            return strokes
+        root, painted = self._annotation(correction)
+        known = divide(root, painted, correction.part) if correction.part else None
+        return Truth(strokes.image, np.where(painted, root, shown), known)
 
     def known(self, correction: Correction) -> np.ndarray:
         """H×W bool: where the user painted, in the part of the image that is meant; the photograph is not read.
@@ -153,26 +163,6 @@ class Corrections:
         except MaskError:
             return None
         return mask if mask.shape == shape else None
-
-    def photograph(self, rng: Generator) -> np.ndarray | None:
-        """H×W×3 uint8: one of a few images of the project that nobody corrected; None when there is none.
-
-        Raises:
-            ImageError: it is gone or unreadable; it will not be chosen again.
-        """
-        if self._others is None:
-            found = images.list_images(self._dataset)
-            self._others = [found[i] for i in np.linspace(0, len(found) - 1, min(OTHERS, len(found))).astype(int)]
-        corrected = {item.image for item in self.training + self.validation}
-        paths = [path for path in self._others if path not in corrected]
-        if not paths:
-            return None
-        path = paths[rng.integers(len(paths))]
-        try:
-            return self._image(path)
-        except ImageError:
-            self._others.remove(path)
-            raise
 
     def _image(self, path: Path) -> np.ndarray:
         """H×W×3 uint8, as the network is shown it."""

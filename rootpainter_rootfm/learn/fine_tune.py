@@ -6,22 +6,22 @@ import logging
 import time
 from collections.abc import Generator
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
-from ..errors import ImageError, RootFMError
+from ..errors import RootFMError
 from ..model.folding import fold_batchnorm
 from ..model.network import MobileSAM, normalise
 from ..segment.device import is_out_of_memory
 from . import augment, patches
 from .batches import Batch
 from .corrections import UNUSABLE, Corrections
-from .data import Truth
 from .fine_tune_settings import FineTuneSettings
-from .losses import corrected_dice_bce
-from .measuring import Measured, Measurer, Steps, around
+from .losses import believed, dice_bce
+from .measuring import Measured, Measurer, Steps
 from .metrics import Confusion
 from .patches import Patch
 from .precision import autocast
@@ -47,9 +47,6 @@ def out_of_memory(device: str) -> RootFMError:
 class FineTuner:
     """A network on its way from one model to a better one.
 
-    Its shallow layers stay as they are, and what they make of a picture serves the model begun with as well: a step
-    takes two thirds of the time, and learns as much.
-
     Attributes:
         start: What it began as.
         network: What learns.
@@ -70,8 +67,13 @@ class FineTuner:
         self._at_once = settings.at_once
         self._steps = 0
 
+    @property
+    def ripe(self) -> bool:
+        """Whether it has learnt for long enough to be compared with what it began as."""
+        return self._steps >= self.settings.ripe
+
     def epoch(self, corrections: Corrections) -> Steps:
-        """Learns from `settings.epoch` patches around the training annotations.
+        """Learns from `settings.epoch` patches of the training images.
 
         Raises:
             RootFMError: the memory does not suffice even for one patch.
@@ -109,43 +111,34 @@ class FineTuner:
         return self._measurer.measure(network, corrections, corrections.training)
 
     def _draw(self, corrections: Corrections) -> Patch | None:
+        """A patch of a corrected image; None when none is left."""
         while corrections.training:
-            elsewhere = self._rng.random() < self.settings.elsewhere
-            patch = self._anywhere(corrections) if elsewhere else self._on_strokes(corrections)
-            if patch is not None:
-                changed = self._rng.random() < self.settings.light
-                image = augment.photograph(self._rng, patch.image) if changed else patch.image
-                return Patch(image, patch.root, patch.known)
+            correction = corrections.training[self._rng.integers(len(corrections.training))]
+            try:
+                truth = corrections.corrected(correction)
+            except UNUSABLE as error:
+                corrections.drop(correction, str(error))
+                continue
+            patch = patches.cut(self._rng, truth, self.settings.patch, self._scale)
+            if corrections.shown_mask(correction, truth.root.shape) is None:
+                patch = self._believed(patch)
+            return replace(patch, image=augment.photograph(self._rng, patch.image))
         return None
 
-    def _on_strokes(self, corrections: Corrections) -> Patch | None:
-        correction = corrections.training[self._rng.integers(len(corrections.training))]
-        try:
-            return corrections.strokes(correction).draw(self._rng, self.settings.patch, self._scale)
-        except UNUSABLE as error:
-            corrections.drop(correction, str(error))
-            return None
-
-    def _anywhere(self, corrections: Corrections) -> Patch | None:
-        """A patch of an image that nobody corrected; None when there is none."""
-        try:
-            image = corrections.photograph(self._rng)
-        except ImageError:
-            return None
-        if image is None:
-            return None
-        nothing = np.zeros(image.shape[:2], bool)
-        patch = patches.cut(self._rng, Truth(image, nothing, nothing), self.settings.patch, self._scale)
-        return Patch(patch.image, patch.root, np.zeros_like(patch.known))
+    @torch.inference_mode()
+    def _believed(self, patch: Patch) -> Patch:
+        """The same with what the starting model is sure of where nothing is known."""
+        with autocast(self.device):
+            logits = self.start(normalise(Batch.of([patch]).images.to(self.device)))
+        before = logits.float().sigmoid()[0, 0].cpu()
+        root = np.where(patch.known, patch.root, before.numpy() >= 0.5).astype(np.float32)
+        return replace(patch, root=root, known=patch.known | believed(before).numpy())
 
     def _learn(self, batch: Batch, share: float) -> tuple[float, Confusion]:
         images, root, known = (x.to(self.device) for x in (batch.images, batch.root, batch.known))
         with autocast(self.device):
-            with torch.no_grad():
-                shallow = self.start.image_encoder.shallow(normalise(images))
-                before = self.start.deep(shallow).float().sigmoid()
-            logits = self.network.deep(shallow)
-        loss = corrected_dice_bce(logits, root, known, before, around(known), self.settings.painted)
+            logits = self.network(normalise(images))
+        loss = dice_bce(logits, root, known)
         if torch.isfinite(loss):
             (loss * share).backward()
         mask = (logits.detach() >= 0).cpu().numpy()

@@ -73,22 +73,22 @@ Steps = Generator[None, None, Measured]
 
 @dataclass(frozen=True)
 class Seen:
-    """What is the same for all models that began as one: their shallow layers do not learn.
+    """What is the same for all models that began as one.
 
     Attributes:
-        shallow: 1×160×h×w, what those layers make of a tile.
+        pixels: 1×3×h×w, a tile as the network takes it.
         mask, sure: H×W bool, the starting model's mask and where it was sure of it; neither where the user was shown
             something else, because other sizes of the image were looked at as well: nobody said anything to that.
     """
 
-    shallow: Tensor
+    pixels: Tensor
     mask: np.ndarray
     sure: np.ndarray
 
     @property
     def nbytes(self) -> int:
         """Memory held, in bytes."""
-        return self.shallow.nbytes + self.mask.nbytes + self.sure.nbytes
+        return self.pixels.nbytes + self.mask.nbytes + self.sure.nbytes
 
 
 class Measurer:
@@ -119,7 +119,7 @@ class Measurer:
                 continue
             seen = self._look(corrections, correction, truth.image, window)
             root, known = truth.root[window], truth.known[window]
-            logits = self._logits(network, seen.shallow, root.shape)
+            logits = self._logits(network, seen.pixels, root.shape)
             targets = (torch.from_numpy(layer)[None, None] for layer in (root.astype(np.float32), known))
             losses.append(float(dice_bce(torch.from_numpy(logits)[None, None], *targets)))
             counts += Confusion.of(logits >= 0, root, known)
@@ -168,18 +168,17 @@ class Measurer:
         # Towards the right and below, an image smaller than the tile goes on as its mirror image.
         margins = ((0, -height % TILE_MULTIPLE), (0, -width % TILE_MULTIPLE), (0, 0))
         pixels = normalise(torch.from_numpy(np.pad(view, margins, mode="symmetric"))[None].to(self._device))
-        shallow = self._start.image_encoder.shallow(pixels)
-        logits = self._logits(self._start, shallow, image.shape[:2])
+        logits = self._logits(self._start, pixels, image.shape[:2])
         # Less sure soil may hold roots that nobody painted: a model that finds more of them is no worse for it.
         mask, sure = logits >= 0, believed(torch.from_numpy(logits).sigmoid()).numpy()
         same = np.ones_like(mask) if shown is None else mask == shown
-        return Seen(shallow, mask & same, sure & same)
+        return Seen(pixels, mask & same, sure & same)
 
     @torch.inference_mode()
-    def _logits(self, network: MobileSAM, shallow: Tensor, shape: tuple[int, int]) -> np.ndarray:
+    def _logits(self, network: MobileSAM, pixels: Tensor, shape: tuple[int, int]) -> np.ndarray:
         """H×W float32 for a tile of that shape."""
         height, width = self._zoomed(shape)
-        logits = network.deep(shallow)[:, :, :height, :width].float().cpu()
+        logits = network(pixels)[:, :, :height, :width].float().cpu()
         return F.interpolate(logits, shape, mode="bilinear", align_corners=False)[0, 0].numpy()
 
     def _zoomed(self, shape: tuple[int, int]) -> tuple[int, int]:

@@ -18,7 +18,6 @@ HEADS = (2, 4, 5, 10)
 WINDOWS = (7, 7, 14, 7)
 STRIDES = (2, 2, 1)  # of the merging layers after stages 0 to 2: embeddings lie at stride 16, not 32
 EMBEDDING = 256
-SHALLOW = 2  # stages whose output lies at stride 16; all later ones stay there
 
 
 class PatchEmbed(nn.Module):
@@ -190,17 +189,7 @@ class TinyViT(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×3×H×W normalised image in, B×256×H/16×W/16 embedding out."""
-        return self.deep(self.shallow(x))
-
-    def shallow(self, x: Tensor) -> Tensor:
-        """B×3×H×W normalised image in, B×160×H/16×W/16 out: all that happens at strides below 16."""
         x = self.patch_embed(x)
-        for stage in self.layers[:SHALLOW]:
-            x = stage(x)
-        return x
-
-    def deep(self, x: Tensor) -> Tensor:
-        """What `shallow` gave in, B×256×H/16×W/16 embedding out."""
-        for stage in self.layers[SHALLOW:]:
+        for stage in self.layers:
             x = stage(x)
         return self.neck(x)

@@ -46,14 +46,7 @@ class MobileSAM(nn.Module):
         height, width = x.shape[2:]
         if height % TILE_MULTIPLE or width % TILE_MULTIPLE:
             raise ValueError(f"a tile of {height}×{width} pixels: both sides must be multiples of {TILE_MULTIPLE}")
-        return self._logits(self.image_encoder(x))
-
-    def deep(self, x: Tensor) -> Tensor:
-        """The same from what `image_encoder.shallow` gave: B×160×H/16×W/16 in, B×1×H×W logits out."""
-        return self._logits(self.image_encoder.deep(x))
-
-    def _logits(self, embedding: Tensor) -> Tensor:
-        logits = self.mask_decoder(*self.prompt_encoder(embedding))
+        logits = self.mask_decoder(*self.prompt_encoder(self.image_encoder(x)))
         return F.interpolate(logits, scale_factor=4, mode="bilinear", align_corners=False)
 
 

@@ -72,7 +72,7 @@ def test_photographs_are_learnt_from_as_the_network_is_shown_them(project, balan
     found = opened(project, balance=balance)
     shown = light.balanced(blue) if balance else blue
     np.testing.assert_array_equal(found.truth(found.training[0]).image, shown)
-    np.testing.assert_array_equal(found.photograph(np.random.default_rng(0)), shown)
+    np.testing.assert_array_equal(found.corrected(found.training[0]).image, shown)
 
 
 @pytest.mark.parametrize("part", ["train", "val"])
@@ -238,28 +238,6 @@ def test_a_division_covers_everything_once(shape):
     assert (training ^ validation).all() or (training.all() and validation.all())
 
 
-def test_a_photograph_is_any_that_nobody_corrected_and_an_unreadable_one_is_not_asked_for_again(project):
-    for shade in (10, 20, 30):
-        Image.fromarray(np.full((20, 20, 3), shade, np.uint8)).save(project / "images" / f"{shade}.png")
-    (project / "images" / "broken.png").write_bytes(b"no image")
-    painted = np.zeros((2, 20, 20), bool)
-    painted[:, 3:9] = True
-    corrections = Corrections(project / "images", project / "train", project / "val")
-    masks.write_annotation(*painted, project / "val" / "30.png")
-    list(corrections.refresh())
-    rng, shades, failures = np.random.default_rng(0), set(), 0
-    for _ in range(40):
-        try:
-            shades.add(int(corrections.photograph(rng)[0, 0, 0]))
-        except ImageError:
-            failures += 1
-    assert shades == {10, 20} and failures == 1
-    for shade in (10, 20):
-        masks.write_annotation(*painted, project / "train" / f"{shade}.png")
-    list(corrections.refresh())
-    assert corrections.photograph(rng) is None
-
-
 def test_the_mask_that_was_corrected_is_known_also_when_it_was_made_anew(project):
     photograph(project, "a")
     annotate(project, "train", "a")
@@ -278,3 +256,33 @@ def test_the_mask_that_was_corrected_is_known_also_when_it_was_made_anew(project
     assert np.array_equal(found.shown_mask(correction, size), corrected)
     assert found.shown_mask(correction, (96, 96)) is None, "the image has another size now"
     assert opened(project).shown_mask(correction, size) is None, "nobody said where the masks are"
+
+
+@pytest.mark.parametrize("divided", [True, False])
+def test_a_corrected_image_has_the_mask_that_was_shown_with_the_strokes_on_it(project, divided):
+    shown = project / "shown"
+    shown.mkdir()
+    mask = np.zeros((96, 128), bool)
+    mask[40:90] = True
+    masks.write(mask, shown / "a.png")
+    for stem, part in (("a", "train"), *(() if divided else (("b", "val"),))):
+        photograph(project, stem)
+        annotate(project, part, stem, root=(slice(10, 14), slice(5, 120)), soil=(slice(60, 70), slice(5, 120)))
+    found = Corrections(project / "images", project / "train", project / "val", shown)
+    list(found.refresh())
+    truth = found.corrected(found.training[0])
+    mask[10:14, 5:120], mask[60:70, 5:120] = True, False
+    np.testing.assert_array_equal(truth.root, mask)
+    assert (truth.known is None) != divided
+    if divided:
+        held_back = found.known(found.validation[0])
+        assert held_back.any() and not truth.known[held_back].any() and truth.known.any()
+
+
+def test_without_that_mask_only_the_strokes_are_known(project):
+    for stem, part in (("a", "train"), ("b", "val")):
+        photograph(project, stem)
+        annotate(project, part, stem)
+    found = opened(project)
+    truth = found.corrected(found.training[0])
+    np.testing.assert_array_equal(truth.known, found.known(found.training[0]))

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rootpainter_rootfm.learn.losses import corrected_dice_bce, dice_bce
+from rootpainter_rootfm.learn.losses import dice_bce
 
 
 def made(seed=0, batch=3, side=16):
@@ -85,75 +85,3 @@ def test_half_precision_logits_are_judged_in_single_precision():
     logits, root, known = made()
     loss = dice_bce(logits.detach().bfloat16(), root, known)
     assert loss.dtype == torch.float32 and torch.isfinite(loss)
-
-
-def corrections(side=64):
-    """A picture that the model took for soil everywhere, and a red stroke on it."""
-    known = torch.zeros(1, 1, side, side, dtype=torch.bool)
-    known[:, :, 30:34, 10:50] = True
-    return known.float(), known, torch.full((1, 1, side, side), 0.01), torch.zeros_like(known)
-
-
-def test_red_strokes_alone_do_not_outweigh_what_was_sure_to_be_soil():
-    root, known, before, free = corrections()
-    soil = before.logit()
-    everything = torch.full_like(soil, 5.0)
-    nothing, strokes, flood = (
-        corrected_dice_bce(logits, root, known, before, free, 8.0).item()
-        for logits in (soil, torch.where(known, everything, soil), everything)
-    )
-    assert strokes < nothing < flood
-
-
-def test_much_red_weighs_no_more_than_little_soil_or_a_tenth_of_what_is_held():
-    """Gradients at the start, where what is held does not resist yet: they must not push the whole picture one way."""
-    root, known, before, free = corrections()
-    known[:, :, 5:60] = True
-    root[:, :, 5:50] = 1
-    logits = torch.zeros_like(before).requires_grad_()
-    before[known] = 0.5
-    corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
-    red, soil = (logits.grad[known & layer].abs().sum() for layer in (root == 1, root == 0))
-    alike = red / soil
-    assert 0.5 < alike < 2
-    logits.grad = None
-    corrected_dice_bce(logits, 1 - root, known, before, free, 8.0).backward()
-    soil, red = (logits.grad[known & layer].abs().sum() for layer in (root == 1, root == 0))
-    assert 0.5 < red / soil < 2
-
-
-def test_what_the_model_was_sure_of_is_held_and_nothing_else():
-    root, known, before, free = corrections()
-    before[..., :4], before[..., 4:8], before[..., 8:9], before[..., 9:10] = 0.4, 0.1, 0.7, 0.8
-    free[..., 56:] = True
-    logits = torch.zeros_like(before).requires_grad_()
-    corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
-    moved = logits.grad != 0
-    soil, root_before = (before < 0.05) & ~free, before > 0.75
-    assert (moved == (soil | root_before | known)).all()
-    assert (logits.grad[known | root_before] < 0).all() and (logits.grad[soil & ~known] > 0).all()
-
-
-def test_where_somebody_painted_the_model_is_believed_less():
-    """Two patches, one with a dot of soil, in which the same root is about to be lost."""
-    _, _, before, free = (torch.cat([layer] * 2) for layer in corrections())
-    before[:, :, 20:30] = 0.99
-    root, known = torch.zeros_like(before), torch.zeros_like(free)
-    known[0, 0, 60, 60] = True
-    logits = torch.where(before > 0.5, 0.0, before.logit()).requires_grad_()
-    corrected_dice_bce(logits, root, known, before, free, 8.0).backward()
-    painted, not_painted = logits.grad[:, 0, 25, 5]
-    assert painted < 0 and 0.2 < painted / not_painted < 0.5
-
-
-def test_a_model_without_corrections_rests_where_it_was():
-    _, _, before, free = corrections()
-    before[:, :, 20:30] = 0.9
-    nothing = torch.zeros_like(free)
-    logits = before.logit().requires_grad_()
-    loss = corrected_dice_bce(logits, nothing.float(), nothing, before, free, 8.0)
-    loss.backward()
-    away = (logits.detach() + 3 * torch.randn_like(before)).requires_grad_()
-    worse = corrected_dice_bce(away, nothing.float(), nothing, before, free, 8.0)
-    assert loss < worse
-    assert corrected_dice_bce(away, nothing.float(), nothing, before, ~nothing, 8.0) == 0

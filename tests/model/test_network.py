@@ -101,12 +101,6 @@ def test_other_sides_are_refused(network):
         network(torch.zeros(1, 3, 100, 64))
 
 
-def test_shallow_and_deep_layers_are_the_whole_network(network):
-    tile = normalise(torch.randint(0, 256, (2, 96, 64, 3), dtype=torch.uint8))
-    with torch.inference_mode():
-        torch.testing.assert_close(network.deep(network.image_encoder.shallow(tile)), network(tile))
-
-
 def test_folding_keeps_the_logits_and_leaves_the_network_alone(network):
     images = torch.randint(0, 256, (2, 96, 64, 3), dtype=torch.uint8)
     folded = fold_batchnorm(network)

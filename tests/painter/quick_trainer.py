@@ -10,6 +10,6 @@ from rootpainter_rootfm.trainer.main import main
 
 if __name__ == "__main__":
     fine_tune_settings.FineTuneSettings = partial(
-        fine_tune_settings.FineTuneSettings, patch=96, epoch=16, tile=128, warmup=10
+        fine_tune_settings.FineTuneSettings, patch=96, batch=4, epoch=16, tile=128, warmup=10, ripe=0
     )
     sys.exit(main())

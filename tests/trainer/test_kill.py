@@ -37,7 +37,7 @@ heartbeat.Heartbeat.claim.__defaults__ = (0.3,)
 instructions.STARTS = 10**6
 fine_tuning.PATIENCE = 10**6
 plain = fine_tune_settings.FineTuneSettings
-tiny = {"patch": 32, "tile": 32, "tiles": 1, "batch": 1, "at_once": 1, "epoch": 1, "elsewhere": 0}
+tiny = {"patch": 32, "tile": 32, "tiles": 1, "batch": 1, "at_once": 1, "epoch": 1, "ripe": 0}
 fine_tune_settings.FineTuneSettings = lambda **given: plain(**{**tiny, **given})
 fine_tune.Measured.score = property(lambda self: random.random())  # every second epoch saves a model
 for line in sys.stdin:

@@ -24,7 +24,8 @@ def quick(monkeypatch):
     plain = fine_tune_settings.FineTuneSettings
 
     def tiny(**given):
-        return plain(**{"patch": 32, "tile": 64, "batch": 2, "at_once": 2, "epoch": 2, "rate": 1e-3, **given})
+        small = {"patch": 32, "tile": 64, "batch": 2, "at_once": 2, "epoch": 2, "ripe": 0}
+        return plain(**{**small, "rate": 1e-3, **given})
 
     monkeypatch.setattr(fine_tune_settings, "FineTuneSettings", tiny)
     monkeypatch.setattr(fine_tuning, "PATIENCE", 3)
