@@ -241,8 +241,11 @@ def _training(rows: list[Row]) -> str:
                 cells.append([device, case[10:], f"{step:.2f}", f"{wall:.2f}", f"{8 / wall:.2f}", ratio, ours["n"]])
         if not plain:
             cells.append([device, NO_GPU if device == "cuda" else "not measured yet", "", "", "", "", ""])
-    text = "Steps of eight patches of 224×224. *plain* is the same network, patches "
-    return text + "and loss in torch's usual memory layout, the whole batch at once.\n\n" + _table(head, cells)
+    text = (
+        "Steps of eight patches of 224×224. *plain* is the same network, patches and loss in torch's usual memory "
+        "layout, the whole batch at once.\n\n"
+    )
+    return text + _table(head, cells)
 
 
 def _of(

@@ -124,24 +124,24 @@ class Corrections:
         known = self.known(correction)
         return Truth(image, root & known, known)
 
-    def corrected(self, correction: Correction) -> Truth:
+    def corrected(self, correction: Correction) -> Truth | None:
         """The image with the mask as the user left it: the one that was shown, and the strokes on it.
 
-        Unknown is what is validated on, and, where the mask that was shown is missing, all that nobody painted.
+        Unknown is what is validated on. None where the mask that was shown is missing.
 
         Raises:
             ImageError, MaskError, DataError: as `truth`.
         """
-        return self._cache.get((correction, "corrected"), lambda: self._corrected(correction))
-
-    def _corrected(self, correction: Correction) -> Truth:
-        strokes = self.truth(correction)
-        shown = self.shown_mask(correction, strokes.root.shape)
+        shown = self.shown_mask(correction, self._image(correction.image).shape[:2])
         if shown is None:
-            return strokes
+            return None
+        return self._cache.get((correction, "corrected"), lambda: self._painted_over(shown, correction))
+
+    def _painted_over(self, shown: np.ndarray, correction: Correction) -> Truth:
+        image = self.truth(correction).image  # which also says whether image and annotation belong together
         root, painted = self._annotation(correction)
         known = divide(root, painted, correction.part) if correction.part else None
-        return Truth(strokes.image, np.where(painted, root, shown), known)
+        return Truth(image, np.where(painted, root, shown), known)
 
     def known(self, correction: Correction) -> np.ndarray:
         """H×W bool: where the user painted, in the part of the image that is meant; the photograph is not read.

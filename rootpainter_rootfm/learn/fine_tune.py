@@ -115,12 +115,13 @@ class FineTuner:
         while corrections.training:
             correction = corrections.training[self._rng.integers(len(corrections.training))]
             try:
-                truth = corrections.corrected(correction)
+                whole = corrections.corrected(correction)
+                truth = corrections.truth(correction) if whole is None else whole
             except UNUSABLE as error:
                 corrections.drop(correction, str(error))
                 continue
             patch = patches.cut(self._rng, truth, self.settings.patch, self._scale)
-            if corrections.shown_mask(correction, truth.root.shape) is None:
+            if whole is None:
                 patch = self._believed(patch)
             return replace(patch, image=augment.photograph(self._rng, patch.image))
         return None

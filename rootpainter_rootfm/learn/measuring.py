@@ -76,7 +76,7 @@ class Seen:
     """What is the same for all models that began as one.
 
     Attributes:
-        pixels: 1×3×h×w, a tile as the network takes it.
+        pixels: 1×h×w×3 uint8, a tile padded for the network; as numbers the tiles of a GPU would not all be kept.
         mask, sure: H×W bool, the starting model's mask and where it was sure of it; neither where the user was shown
             something else, because other sizes of the image were looked at as well: nobody said anything to that.
     """
@@ -167,7 +167,7 @@ class Measurer:
         view = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
         # Towards the right and below, an image smaller than the tile goes on as its mirror image.
         margins = ((0, -height % TILE_MULTIPLE), (0, -width % TILE_MULTIPLE), (0, 0))
-        pixels = normalise(torch.from_numpy(np.pad(view, margins, mode="symmetric"))[None].to(self._device))
+        pixels = torch.from_numpy(np.pad(view, margins, mode="symmetric"))[None].to(self._device)
         logits = self._logits(self._start, pixels, image.shape[:2])
         # Less sure soil may hold roots that nobody painted: a model that finds more of them is no worse for it.
         mask, sure = logits >= 0, believed(torch.from_numpy(logits).sigmoid()).numpy()
@@ -178,7 +178,7 @@ class Measurer:
     def _logits(self, network: MobileSAM, pixels: Tensor, shape: tuple[int, int]) -> np.ndarray:
         """H×W float32 for a tile of that shape."""
         height, width = self._zoomed(shape)
-        logits = network(pixels)[:, :, :height, :width].float().cpu()
+        logits = network(normalise(pixels))[:, :, :height, :width].float().cpu()
         return F.interpolate(logits, shape, mode="bilinear", align_corners=False)[0, 0].numpy()
 
     def _zoomed(self, shape: tuple[int, int]) -> tuple[int, int]:
