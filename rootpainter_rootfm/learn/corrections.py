@@ -14,9 +14,12 @@ from .cache import ArrayCache
 from .data import Truth
 
 CELL = 64
-"""Side in pixels of the squares by which one annotated image is divided between training and validation."""
+"""Side in pixels of the squares by which an annotated image is divided between training and validation."""
 VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
+WHOLE = 3
+"""Images to validate on from which on none is divided. One alone says little of others, and refused models that were
+better there; and learning from only one of two images leaves half of what is known unused."""
 
 
 def read(annotation: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -97,16 +100,10 @@ class Corrections:
                 if self._usable.get((correction.annotation, correction.stamp)):
                     found[-1].append(correction)
         training, validation = found
-        if bool(training) != bool(validation):
-            # The window's first annotation always goes to validation: one corrected image must be enough to begin.
-            both = training or validation
+        if not training or len(validation) < WHOLE:
+            both = training + validation
             training, validation = ([replace(item, part=part) for item in both] for part in ("train", "val"))
         self.training, self.validation = tuple(training), tuple(validation)
-
-    @property
-    def divided(self) -> bool:
-        """Whether images are divided, so that what is learnt from and what is validated on are parts of the same."""
-        return any(item.part for item in self.training)
 
     def truth(self, correction: Correction) -> Truth:
         """The image with what is known of it.
@@ -149,8 +146,12 @@ class Corrections:
         Raises:
             MaskError: the annotation is gone or unreadable.
         """
-        root, known = self._annotation(correction)
-        return known & divide(root, known, correction.part) if correction.part else known
+        root, painted = self._annotation(correction)
+        return painted & divide(root, painted, correction.part) if correction.part else painted
+
+    def painted(self, correction: Correction) -> np.ndarray:
+        """The same for the whole image."""
+        return self._annotation(correction)[1]
 
     def shown_mask(self, correction: Correction, shape: tuple[int, ...]) -> np.ndarray | None:
         """The mask that the user corrected, bool of that shape; None where it is missing, unreadable or of another."""

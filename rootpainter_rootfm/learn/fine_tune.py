@@ -29,9 +29,8 @@ from .state import WeightAverage, make_optimizer
 
 logger = logging.getLogger(__name__)
 
-DIVIDED = 0.25
-"""What an image counts that is learnt from in parts and validated on in others: both look the same. Counted as a half,
-it took unseen tillmore from 0.788 to 0.777."""
+DIVIDED = 0.5
+"""What an image counts that is learnt from in parts and validated on in others: both look the same."""
 
 
 def out_of_memory(device: str) -> RootFMError:
@@ -68,9 +67,9 @@ class FineTuner:
         self._steps = 0
 
     @property
-    def ripe(self) -> bool:
-        """Whether it has learnt for long enough to be compared with what it began as."""
-        return self._steps >= self.settings.ripe
+    def ripeness(self) -> float:
+        """How far it is on the way to its first comparison with what it began as, 0 to 1."""
+        return min(1.0, self._steps / max(1, self.settings.ripe))
 
     def epoch(self, corrections: Corrections) -> Steps:
         """Learns from `settings.epoch` patches of the training images.
@@ -93,8 +92,8 @@ class FineTuner:
         """What is to be validated and saved: a copy of the moving average, part of the way back to the start.
 
         With n images to learn from it goes n / (n + 1) of the way: half of it for one image, whose corrections say
-        little of others, and a fifth for one that is divided, because what it is validated on looks the same. Weights
-        between two such models do better on other images than most of either end.
+        little of others. A divided image counts `DIVIDED`. Weights between two such models do better on other images
+        than most of either end.
         """
         network = deepcopy(self._average.network)
         back = 1 / (sum(DIVIDED if item.part else 1.0 for item in corrections.training) + 1)

@@ -56,14 +56,9 @@ class Judge:
         self._validation: tuple[Correction, ...] = ()
 
     def compare(self, network: MobileSAM, corrections: Corrections) -> Generator[None, None, Verdict]:
-        """Measures `network`, and the best one again where annotations are new or changed; yields often.
-
-        While the tuner is not ripe, nothing is better.
-        """
+        """Measures `network`, and the best one again where annotations are new or changed; yields often."""
         best = yield from self._standing(corrections)
         current = Standing(network, (yield from self._tuner.validate(network, corrections)))
-        if not self._tuner.ripe:
-            return Verdict(current, best, better=False)
         # Not against the best one's own score: one tie after the other would lead far down.
         gain = current.validated.score - self._highest
         if abs(gain) > TIE:

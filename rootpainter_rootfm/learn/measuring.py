@@ -113,7 +113,7 @@ class Measurer:
         kept = changed = 0
         for correction, window in (yield from self.tiles(corrections, items)):
             try:
-                truth = corrections.truth(correction)
+                truth, painted = corrections.truth(correction), corrections.painted(correction)[window]
             except UNUSABLE as error:
                 corrections.drop(correction, str(error))
                 continue
@@ -124,7 +124,7 @@ class Measurer:
             losses.append(float(dice_bce(torch.from_numpy(logits)[None, None], *targets)))
             counts += Confusion.of(logits >= 0, root, known)
             yield
-            away = ~around(torch.from_numpy(known)[None]).numpy()[0]
+            away = ~around(torch.from_numpy(painted)[None]).numpy()[0]
             now = logits >= 0
             kept += int(np.count_nonzero(now & seen.mask & away))
             changed += int(np.count_nonzero((now ^ seen.mask) & seen.sure & away))

@@ -74,13 +74,14 @@ class JobState:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What training has done so far; Dice values are in [0, 1]."""
+    """What training has done so far; Dice values, and how far it is on the way to its first check, are in [0, 1]."""
 
     state: str
     message: str = ""
     epoch: int = 0
     without_progress: int = 0
     patience: int = 0
+    ripeness: float = 1.0
     best_dice: float | None = None
     saved: str | None = None
     started: float | None = None
@@ -140,6 +141,7 @@ def read_training(log_folder: Path) -> TrainingState | None:
             epoch=int(found.get("epoch") or 0),
             without_progress=int(found.get("epochs_without_progress") or 0),
             patience=int(found.get("patience") or 0),
+            ripeness=float(found.get("ripeness", 1.0)),
             best_dice=_number(found.get("best_dice")),
             saved=found.get("saved"),
             started=_number(found.get("started")),

@@ -68,7 +68,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._dice = self.plot.plot(pen=pyqtgraph.mkPen(_LINE, width=1), **dots)
         self._best = self.plot.plot(pen=pyqtgraph.mkPen(_BEST, width=2))
         self.plot.setToolTip(
-            "Agreement with the images that you corrected for checking, 1 is perfect: most of all with your strokes, "
+            "Agreement with the corrections that are kept for checking, 1 is perfect: most of all with your strokes, "
             "and a little with the mask where you painted nothing, so it begins low. Green is the best so far."
         )
 
@@ -126,11 +126,18 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self.best.setText(_dice(state.best_dice))
         self.last.setText(_dice(state.history[-1].get("dice")) if state.history else "–")
         self.saved.setText(state.saved.partition("_")[0] if state.saved else "as it began")
-        left = max(0, state.patience - state.without_progress)
-        self.patience.setMaximum(max(1, state.patience))
-        self.patience.setValue(left if running else 0)
-        self.patience.setFormat(f"{left} more {'check' if left == 1 else 'checks'}" if running else "–")
+        self._show_patience(state, running)
         self._draw(state)
+
+    def _show_patience(self, state: TrainingState, running: bool) -> None:
+        left = max(0, state.patience - state.without_progress)
+        checks = f"{left} more {'check' if left == 1 else 'checks'}"
+        value, most, said = left, state.patience, checks
+        if state.ripeness < 1:
+            value, most, said = round(100 * state.ripeness), 100, f"{state.ripeness:.0%} of the way to the first check"
+        self.patience.setMaximum(max(1, most))
+        self.patience.setValue(value if running else 0)
+        self.patience.setFormat(said if running else "–")
 
     def _draw(self, state: TrainingState) -> None:
         times = [_minutes(step.get("time"), state.started) for step in state.history]
@@ -162,8 +169,11 @@ def sentence(state: TrainingState) -> str:
     if state.state == "waiting":
         return "It waits for annotations: paint what the mask got wrong, then go to the next image to save it."
     if state.state == "running":
-        if not state.history:
-            return "It learns from your strokes. The first check comes after minutes, on a graphics card after seconds."
+        if state.ripeness < 1:
+            return (
+                "It learns from your corrections. The first check comes after minutes, on a graphics card after "
+                "seconds: only then can it be better than it was."
+            )
         if state.without_progress == 0:
             return "The last check was the best so far. Go on correcting: new annotations are used at once."
         return (

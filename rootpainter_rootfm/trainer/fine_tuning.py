@@ -17,7 +17,7 @@ from .logs import Journal, write_metrics
 from .models import UNET, Models, newest, numbered
 from .paths import Refused
 from .requests import TrainingRequest
-from .training_file import Lineage, TrainingFile
+from .training_file import TrainingFile
 from .worker import MAY_PASS
 
 if TYPE_CHECKING:
@@ -118,15 +118,14 @@ class FineTuning:
         )
         yield from self._look(corrections)
         latest = self._newest()
-        origin = self._origin(latest.path)
-        tuner, judge = self._begin(latest.path if corrections.divided else origin)
+        tuner, judge = self._begin(latest.path)
         yield from self._wait_for(corrections)
         self._show("running", "Training started")
         self._journal.tell("Training started", request.messages)
         while self._file.without_progress < PATIENCE:
             learnt = yield from tuner.epoch(corrections)
             self._log("train", learnt)
-            before, divided = (corrections.training, corrections.validation), corrections.divided
+            before = corrections.training, corrections.validation
             yield from self._look(corrections)
             if not corrections.training:
                 yield from self._wait_for(corrections)
@@ -134,18 +133,19 @@ class FineTuning:
                 continue
             if self._replaced(latest):
                 latest = self._newest()
-                origin = latest.path
-                tuner, judge = self._begin(origin)
-            elif divided and not corrections.divided:
-                tuner, judge = self._begin(origin)
+                tuner, judge = self._begin(latest.path)
+            self._file.ripeness = tuner.ripeness
+            if tuner.ripeness < 1:
+                self._tell(f"Training learns before its first check, {tuner.ripeness:.0%}")
+                continue
             verdict = yield from judge.compare(tuner.learnt(corrections), corrections)
-            saved = verdict.better and self._save(verdict.current.network, latest, origin, corrections.divided)
+            saved = verdict.better and self._save(verdict.current.network, latest)
             if saved:
                 judge.accept(verdict.current)
             self._note(learnt, verdict, saved)
             if before != (corrections.training, corrections.validation):
                 self._file.without_progress = 0
-            self._tell_epoch()
+            self._tell(f"Training {self._file.without_progress} of max {PATIENCE} epochs without progress")
         self._end("finished", f"Training finished as {PATIENCE} epochs without progress")
 
     def _newest(self) -> _Newest:
@@ -153,19 +153,6 @@ class FineTuning:
         if path is not None and path.suffix == UNET:
             raise Refused(f"{path.name} is a U-Net: stop and start training to go on with it.")
         return _Newest(path, _stamp(path))
-
-    def _origin(self, latest: Path | None) -> Path | None:
-        """The model to begin again with once no image is divided any more; None for the foundation model.
-
-        What a divided image taught would count in favour of whatever is validated on it later. So a newest model that
-        learnt from one is passed over in favour of the model that its training began with.
-        """
-        lineage = self._file.last_saved
-        if latest is None or lineage is None or not lineage.divided or lineage.model != latest.name:
-            return latest
-        if lineage.begun_with is None:
-            return None if self.request.model else latest
-        return next((path for path in self.request.models.iterdir() if path.name == lineage.begun_with), latest)
 
     def _begin(self, path: Path | None) -> tuple[FineTuner, Judge]:
         """Loads a model of the project, or, where it has none, the foundation model that it was begun with."""
@@ -225,7 +212,7 @@ class FineTuning:
         )
         return True
 
-    def _save(self, network: MobileSAM, latest: _Newest, origin: Path | None, divided: bool) -> bool:
+    def _save(self, network: MobileSAM, latest: _Newest) -> bool:
         """Saves a network as the project's next model; on failure tells why, and training goes on."""
         from ..model.checkpoint import write_pth
 
@@ -239,7 +226,7 @@ class FineTuning:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
         latest.path, latest.stamp = path, _stamp(path)
-        self._file.save(Lineage(path.name, origin.name if origin is not None else None, divided))
+        self._file.saved = path.name
         self._journal.log(f"Saved {path}")
         return True
 
@@ -249,8 +236,7 @@ class FineTuning:
         best = verdict.current if saved else verdict.best
         self._file.add(learnt, verdict.current.validated, best.validated, verdict.better)
 
-    def _tell_epoch(self) -> None:
-        message = f"Training {self._file.without_progress} of max {PATIENCE} epochs without progress"
+    def _tell(self, message: str) -> None:
         self._show("running", message)
         self._journal.tell(message, self.request.messages)
 

@@ -1,10 +1,9 @@
-"""The file in a project's logs that tells of its training: the window plots it, and the next training reads it."""
+"""The file in a project's logs that tells of its training; the window plots it."""
 
 from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,21 +17,6 @@ HISTORY = 500
 """Epochs that the window can plot."""
 
 
-@dataclass(frozen=True)
-class Lineage:
-    """Where the last saved model of a project came from.
-
-    Attributes:
-        model: its file name.
-        begun_with: file name of the model that its training began with; None for the foundation model.
-        divided: whether it learnt from a part of an image and was validated on the rest.
-    """
-
-    model: str
-    begun_with: str | None
-    divided: bool
-
-
 class TrainingFile:
     """The state of one training.
 
@@ -42,14 +26,15 @@ class TrainingFile:
 
     Attributes:
         epoch, without_progress: epochs validated, and those since a better model was saved.
-        last_saved: of this training or an earlier one; None where nothing is known.
+        ripeness: how far it is on the way to its first check, 0 to 1.
+        saved: file name of the last model that it saved.
     """
 
     def __init__(self, logs: Path, patience: int) -> None:
         self.epoch = self.without_progress = 0
+        self.ripeness = 0.0
+        self.saved: str | None = None
         self._path = logs / STATE
-        self.last_saved = _lineage(self._path)
-        self._saved: str | None = None
         self._history: list[dict[str, float]] = []
         self._fixed = {"started": time.time(), "patience": patience}
 
@@ -65,16 +50,12 @@ class TrainingFile:
             "message": message,
             "epoch": self.epoch,
             "epochs_without_progress": self.without_progress,
+            "ripeness": self.ripeness,
             "best_dice": self._history[-1]["best"] if self._history else None,
             "history": self._history,
-            "saved": self._saved,
-            "last_saved": asdict(self.last_saved) if self.last_saved else None,
+            "saved": self.saved,
         }
         files.write_text(self._path, json.dumps(shown))
-
-    def save(self, lineage: Lineage) -> None:
-        """A better model was saved."""
-        self._saved, self.last_saved = lineage.model, lineage
 
     def add(self, learnt: Measured, current: Measured, best: Measured, better: bool) -> None:
         """An epoch was validated."""
@@ -90,11 +71,3 @@ class TrainingFile:
             }
         )
         del self._history[:-HISTORY]
-
-
-def _lineage(path: Path) -> Lineage | None:
-    """What an earlier training left; None where it left nothing, or nothing whole."""
-    try:
-        return Lineage(**json.loads(path.read_text(encoding="utf-8"))["last_saved"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None

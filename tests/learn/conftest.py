@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn import loop, trained, validation
+from rootpainter_rootfm.learn import corrections, loop, trained, validation
 from rootpainter_rootfm.model.network import MobileSAM
 from tests.learn.corrected import draw_image
 
@@ -26,6 +26,12 @@ def quick_training(fresh_network):
         patch.setattr(validation, "IN_ALL", 1)
         patch.setattr(validation, "PATCHES", 1)
         yield
+
+
+@pytest.fixture
+def undivided(monkeypatch):
+    """One image to validate on is enough to divide none, as otherwise three are."""
+    monkeypatch.setattr(corrections, "WHOLE", 1)
 
 
 @pytest.fixture

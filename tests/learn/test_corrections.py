@@ -51,6 +51,7 @@ def test_only_what_was_painted_is_known(project):
     assert root.sum() == 4 * 55 and known.sum() == 24 * 55
 
 
+@pytest.mark.usefixtures("undivided")
 def test_training_and_validation_annotations_belong_to_their_images_whatever_the_ending(project):
     photograph(project, "a", ending=".jpg")
     photograph(project, "b [1]", ending=".TIF")
@@ -91,6 +92,21 @@ def test_one_annotated_image_is_divided_between_training_and_validation(project,
     assert not (training.root & ~training.known).any()
 
 
+def test_all_images_are_divided_until_there_are_enough_to_validate_on(project):
+    for stem in "abcde":
+        photograph(project, stem, size=(300, 400))
+        annotate(project, "train" if stem in "ab" else "val", stem, size=(300, 400), soil=(slice(5, 9), slice(9, 380)))
+    found = opened(project)
+    assert [(item.image.stem, item.part) for item in found.training] == [("a", ""), ("b", "")]
+    assert [(item.image.stem, item.part) for item in found.validation] == [("c", ""), ("d", ""), ("e", "")]
+    (project / "val" / "e.png").unlink()
+    list(found.refresh())
+    for part, items in (("train", found.training), ("val", found.validation)):
+        assert [(item.image.stem, item.part) for item in items] == [(stem, part) for stem in "abcd"]
+    for learnt, validated in zip(found.training, found.validation, strict=True):
+        assert not (found.truth(learnt).known & found.truth(validated).known).any()
+
+
 def test_a_stroke_too_small_to_divide_serves_both(project):
     photograph(project, "a")
     annotate(project, "val", "a", root=(slice(5, 9), slice(5, 9)), soil=None)
@@ -122,6 +138,7 @@ def test_annotations_that_say_nothing_are_left_out(project):
     assert found.problems == {}
 
 
+@pytest.mark.usefixtures("undivided")
 def test_new_changed_and_removed_annotations_are_noticed(project):
     photograph(project, "a")
     photograph(project, "b")
@@ -174,6 +191,7 @@ def test_photographs_that_are_not_found_at_once_are_looked_for_in_one_listing(pr
     assert [item.image.stem for item in found.training] == ["a", "b", "moved"] and len(listed) == 2
 
 
+@pytest.mark.usefixtures("undivided")
 def test_an_image_that_is_gone_or_changed_size_is_said_and_can_be_dropped(project):
     photograph(project, "a")
     photograph(project, "b")
@@ -264,7 +282,8 @@ def test_a_corrected_image_has_the_mask_that_was_shown_with_the_strokes_on_it(pr
     mask = np.zeros((96, 128), bool)
     mask[40:90] = True
     masks.write(mask, shown / "a.png")
-    for stem, part in (("a", "train"), *(() if divided else (("b", "val"),))):
+    validated = () if divided else [(stem, "val") for stem in "bcd"]
+    for stem, part in (("a", "train"), *validated):
         photograph(project, stem)
         annotate(project, part, stem, root=(slice(10, 14), slice(5, 120)), soil=(slice(60, 70), slice(5, 120)))
     found = Corrections(project / "images", project / "train", project / "val", shown)

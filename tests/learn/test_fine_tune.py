@@ -50,11 +50,12 @@ def test_statistics_of_the_normalisation_stay_as_they_were(project, tuner):
     assert not any(torch.equal(weights, before[f"image_encoder.{name}"]) for name, weights in learning)
 
 
-def test_it_is_ripe_after_so_many_steps(project, fresh_network):
+def test_how_far_it_is_on_the_way_to_its_first_check(project, fresh_network):
     tuner = FineTuner(deepcopy(fresh_network), CPU, FineTuneSettings(patch=32, batch=1, at_once=1, epoch=2, ripe=4))
     corrections = opened(project)
-    ripe = [finish(tuner.epoch(corrections)) and tuner.ripe for _ in range(3)]
-    assert ripe == [False, True, True]
+    assert tuner.ripeness == 0
+    ripeness = [finish(tuner.epoch(corrections)) and tuner.ripeness for _ in range(3)]
+    assert ripeness == [0.5, 1, 1]
 
 
 def test_all_layers_learn(project, tuner):
@@ -81,13 +82,12 @@ def test_pixels_of_which_nothing_is_known_have_no_influence(tuner):
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(("images", "divided", "share"), [(1, True, 1 / 5), (1, False, 1 / 2), (3, False, 3 / 4)])
-def test_few_images_move_a_model_part_of_the_way(project, tuner, images, divided, share):
-    if divided:
-        for annotation in (project / "val").iterdir():
-            annotation.unlink()
-    for number in range(1, images):
-        masks.write_annotation(*draw_image(project, f"more{number}", number), project / "train" / f"more{number}.png")
+@pytest.mark.parametrize(("validated", "share"), [(0, 1 / 3), (1, 1 / 2), (2, 3 / 5), (3, 1 / 2)])
+def test_few_images_move_a_model_part_of_the_way(project, tuner, validated, share):
+    """One to learn from whole or in parts, and the others in parts too while there are too few to validate on."""
+    (project / "val" / "b.png").unlink()
+    for number in range(validated):
+        masks.write_annotation(*draw_image(project, f"more{number}", number), project / "val" / f"more{number}.png")
     corrections = opened(project)
     first = [weights.detach().clone() for weights in tuner.network.parameters()]
     finish(tuner.epoch(corrections))
@@ -98,6 +98,7 @@ def test_few_images_move_a_model_part_of_the_way(project, tuner, images, divided
         assert torch.allclose(mine, before + share * (whole - before), atol=1e-6)
 
 
+@pytest.mark.usefixtures("undivided")
 def test_it_yields_after_every_few_patches_so_that_a_stop_is_soon_seen(project, tuner):
     corrections = opened(project)
     _, yields = finish(tuner.epoch(corrections))
@@ -106,6 +107,7 @@ def test_it_yields_after_every_few_patches_so_that_a_stop_is_soon_seen(project, 
     assert yields == 1 + 4, "an annotation and its tiles"
 
 
+@pytest.mark.usefixtures("undivided")
 @pytest.mark.parametrize("zoom", [0.5, 2.0])
 def test_images_are_seen_as_large_as_they_are_when_segmented(project, fresh_network, zoom):
     settings = FineTuneSettings(tile=64, patch=32, zoom=zoom, batch=2, epoch=2)
@@ -163,6 +165,7 @@ def test_memory_that_runs_out_makes_the_parts_smaller_and_then_an_error_that_hel
     assert "choose the device cpu" in str(out_of_memory("cuda:0"))
 
 
+@pytest.mark.usefixtures("undivided")
 def test_a_corrected_image_is_learnt_from_with_its_whole_mask(project, tuner):
     shown = project / "shown"
     shown.mkdir()

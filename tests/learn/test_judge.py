@@ -10,8 +10,6 @@ from rootpainter_rootfm.learn.judge import PROGRESS, TIE, Judge
 class Tuner:
     """Models are names here; how each does in validation and on what was learnt from is given."""
 
-    ripe = True
-
     def __init__(self, **scores):
         self.scores, self.asked = scores, []
 
@@ -57,15 +55,6 @@ def test_validation_decides_and_in_a_tie_what_was_learnt_from(validated, fitted,
     assert verdict.better == better
     assert (verdict.best.network, verdict.current.network) == ("first", "second")
     assert verdict.current.validated.score == validated
-
-
-def test_what_has_hardly_learnt_anything_is_not_better():
-    tuner = Tuner(first=(0.5, 0.5), second=(0.9, 0.9))
-    tuner.ripe = False
-    judge = Judge(tuner, "first")
-    assert not compare(judge, "second").better
-    tuner.ripe = True
-    assert compare(judge, "second").better
 
 
 def test_ties_do_not_lead_far_down():

@@ -8,12 +8,14 @@ import torch
 from scipy.ndimage import binary_dilation
 
 from rootpainter_rootfm import masks
+from rootpainter_rootfm.learn.corrections import read
 from rootpainter_rootfm.learn.fine_tune_settings import FineTuneSettings
 from rootpainter_rootfm.learn.measuring import BESIDE, Measured, Measurer, windows
 from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.model.folding import fold_batchnorm
 from tests.learn.corrected import draw_image, finish, opened
 
+pytestmark = pytest.mark.usefixtures("undivided")
 CPU = torch.device("cpu")
 TILES = FineTuneSettings(tile=64)
 
@@ -89,21 +91,25 @@ def measured(project, network, monkeypatch):
     start, says = fold_batchnorm(network), {}
     monkeypatch.setattr(Measurer, "_logits", lambda _, of, shallow, shape: np.full(shape, says[of], np.float32))
 
-    def measure(before, now, shown=None):
+    def measure(before, now, shown=None, part="validation"):
         says.update({start: before, network: now})
         corrections = opened(project, shown)
-        return finish(Measurer(start, CPU, TILES).measure(network, corrections, corrections.validation))[0]
+        return finish(Measurer(start, CPU, TILES).measure(network, corrections, getattr(corrections, part)))[0]
 
     return measure
 
 
+def away_from(painted, tiles):
+    """How many pixels of those tiles lie away from all strokes."""
+    square = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1))
+    return sum(np.count_nonzero(~binary_dilation(painted[tile], square)) for tile in tiles)
+
+
 @pytest.fixture
 def away(project):
-    """How many pixels of the validation image lie away from all strokes."""
-    corrections = opened(project)
-    truth = corrections.truth(corrections.validation[0])
-    square = np.ones((2 * BESIDE + 1, 2 * BESIDE + 1))
-    return sum(np.count_nonzero(~binary_dilation(truth.known[w], square)) for w in windows(truth.known, TILES.tile))
+    """The same of the validation image."""
+    known = read(project / "val" / "b.png")[1]
+    return away_from(known, windows(known, TILES.tile))
 
 
 def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(measured, away):
@@ -118,6 +124,16 @@ def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(measured,
     ]:
         found = measured(before, now)
         assert (found.kept, found.changed) == (kept, changed)
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_what_was_painted_in_the_other_part_of_an_image_counts_neither_as_kept_nor_as_changed(project, measured, part):
+    (project / "train" / "a.png").unlink()
+    ((divided,),) = (getattr(opened(project), part),)
+    known, painted = opened(project).known(divided), read(project / "val" / "b.png")[1]
+    assert known.sum() < painted.sum()
+    expected = away_from(painted, windows(known, TILES.tile))
+    assert measured(-6, 6, part=part).changed == expected < away_from(known, windows(known, TILES.tile))
 
 
 def test_only_what_the_user_was_shown_stays_or_changes(project, measured, away):

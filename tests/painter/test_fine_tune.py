@@ -50,6 +50,16 @@ def test_panel_shows_numbers_and_the_curve_in_minutes(window, project, qtbot):
     assert not panel.start_button.isEnabled() and panel.stop_button.isEnabled()
 
 
+def test_panel_shows_how_far_it_is_until_the_first_check(window, project, qtbot):
+    pick(qtbot, window, "Network", "Training progress")
+    panel = window.rootfm_project.training
+    tell(project, ripeness=0.4, history=[], best_dice=None, epochs_without_progress=0)
+    qtbot.waitUntil(lambda: panel.patience.text() == "40% of the way to the first check", timeout=10_000)
+    assert panel.patience.value() == 40 and panel.best.text() == panel.last.text() == "–"
+    tell(project)
+    qtbot.waitUntil(lambda: panel.patience.text() == "4 more checks", timeout=10_000)
+
+
 @pytest.mark.parametrize("state", ["running", "waiting"])
 def test_stop_is_sent(window, project, sync, qtbot, state):
     pick(qtbot, window, "Network", "Training progress")
@@ -76,7 +86,8 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
 @pytest.mark.parametrize(
     ("state", "expected"),
     [
-        (TrainingState("running", message="Training started"), "The first check comes"),
+        (TrainingState("running", ripeness=0.4), "The first check comes"),
+        (TrainingState("running", ripeness=0.4, history=({},), without_progress=1), "The first check comes"),
         (TrainingState("waiting"), "paint what the mask got wrong"),
         (TrainingState("running", history=({},), without_progress=0), "best so far"),
         (TrainingState("running", history=({},), without_progress=1, patience=9), "No gain in the last check."),

@@ -271,7 +271,7 @@ def test_new_annotations_reset_the_patience_and_are_learnt_from(at_work, scores,
     assert at_work.training()["state"] == "running"
 
 
-def test_what_an_image_taught_is_unlearnt_before_others_are_validated_on_it(at_work, scores, monkeypatch):
+def test_a_second_image_joins_the_training_that_runs(at_work, scores, monkeypatch):
     loaded, load = [], fine_tuning.FineTuning._load
     monkeypatch.setattr(
         fine_tuning.FineTuning, "_load", lambda self, path: loaded.append(path.name) or load(self, path)
@@ -281,43 +281,23 @@ def test_what_an_image_taught_is_unlearnt_before_others_are_validated_on_it(at_w
     scores[:] = [0.5, 0.9]
     start(at_work)
     at_work.until(lambda: len(models(at_work)) == 2, SECONDS)
-    assert loaded == ["000001_1.pth"]
     at_work.annotate("b.png")
-    at_work.until(lambda: len(loaded) == 2, SECONDS)
-    at_work.annotate("c.png")
     epoch = at_work.training()["epoch"]
     at_work.until(lambda: at_work.training()["epoch"] > epoch + 3, SECONDS)
-    assert loaded == ["000001_1.pth"] * 2
+    assert loaded == ["000001_1.pth"] and len(models(at_work)) == 2
 
 
-def test_started_again_with_a_second_image_it_begins_with_what_one_image_had_begun_with(at_work, scores, monkeypatch):
-    loaded, load = [], fine_tuning.FineTuning._load
-    monkeypatch.setattr(
-        fine_tuning.FineTuning, "_load", lambda self, path: loaded.append(path.name) or load(self, path)
-    )
-    at_work.annotate("a.png", "val")
+def test_before_the_first_check_it_is_shown_how_far_it_is_and_nothing_is_saved(at_work, scores, monkeypatch):
+    tiny = fine_tune_settings.FineTuneSettings
+    monkeypatch.setattr(fine_tune_settings, "FineTuneSettings", lambda **given: tiny(**{**given, "ripe": 6}))
+    at_work.annotate("a.png")
     scores[:] = [0.5, 0.9]
     assert at_work.settle(start(at_work), SECONDS) == "executed"
-    first, second = models(at_work)
-    assert at_work.training()["last_saved"] == {"model": second, "begun_with": first, "divided": True}
-    # Nothing better comes of these two: what is known of the models is kept all the same.
-    for names, begun_with in (((), second), (("b.png",), first), (("c.png",), first)):
-        for name in names:
-            at_work.annotate(name)
-        loaded.clear()
-        scores[:] = [0.5] + [0.1] * 10
-        assert at_work.settle(start(at_work), SECONDS) == "executed"
-        assert loaded == [begun_with] and models(at_work) == [first, second]
-
-
-@pytest.mark.parametrize("left", ["", "[]", '{"last_saved": 5}', '{"last_saved": {"model": "000001_1.pth"}}'])
-def test_a_damaged_state_of_an_earlier_training_disturbs_nothing(at_work, left):
-    at_work.annotate("a.png", "val")
-    (at_work.root / "projects/p/logs").mkdir(parents=True, exist_ok=True)
-    (at_work.root / "projects/p/logs/.rootfm_training.json").write_text(left)
-    start(at_work)
-    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
-    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    learning = [text for text in at_work.messages() if text.startswith("Training learns before its first check")]
+    assert learning == [f"Training learns before its first check, {done}%" for done in (17, 33, 50, 67, 83)]
+    shown = at_work.training()
+    assert len(models(at_work)) == 2 and shown["ripeness"] == 1 and shown["epoch"] == 4
+    assert len(rows(at_work, "train")) == 5 + 4 and len(rows(at_work, "cur_val")) == 4
 
 
 def test_a_deleted_image_is_left_out_and_named(at_work):
