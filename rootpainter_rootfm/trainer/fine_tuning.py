@@ -142,7 +142,7 @@ class FineTuning:
             saved = verdict.better and self._save(verdict.current.network, latest)
             if saved:
                 judge.accept(verdict.current)
-            self._note(learnt, verdict, saved)
+            self._note(verdict, saved)
             if before != (corrections.training, corrections.validation):
                 self._file.without_progress = 0
             self._tell(f"Training {self._file.without_progress} of max {PATIENCE} epochs without progress")
@@ -230,11 +230,11 @@ class FineTuning:
         self._journal.log(f"Saved {path}")
         return True
 
-    def _note(self, learnt: Measured, verdict: Verdict, saved: bool) -> None:
-        self._log("cur_val", verdict.current.validated)
-        self._log("prev_val", verdict.best.validated)
-        best = verdict.current if saved else verdict.best
-        self._file.add(learnt, verdict.current.validated, best.validated, verdict.better)
+    def _note(self, verdict: Verdict, saved: bool) -> None:
+        current, before = verdict.current.validated, verdict.best.validated
+        self._log("cur_val", current)
+        self._log("prev_val", before)
+        self._file.add(before, current, verdict.better, saved)
 
     def _tell(self, message: str) -> None:
         self._show("running", message)

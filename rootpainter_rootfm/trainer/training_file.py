@@ -36,7 +36,8 @@ class TrainingFile:
         self.saved: str | None = None
         self._path = logs / STATE
         self._history: list[dict[str, float]] = []
-        self._fixed = {"started": time.time(), "patience": patience}
+        self._started = time.time()
+        self._patience = patience
 
     def show(self, state: str, message: str) -> None:
         """Writes it anew.
@@ -45,7 +46,8 @@ class TrainingFile:
             OSError: that is not possible.
         """
         shown: dict[str, Any] = {
-            **self._fixed,
+            "started": self._started,
+            "patience": self._patience,
             "state": state,
             "message": message,
             "epoch": self.epoch,
@@ -57,17 +59,14 @@ class TrainingFile:
         }
         files.write_text(self._path, json.dumps(shown))
 
-    def add(self, learnt: Measured, current: Measured, best: Measured, better: bool) -> None:
-        """An epoch was validated."""
+    def add(self, before: Measured, current: Measured, better: bool, saved: bool) -> None:
+        """An epoch was validated: the best model before it, its own, and whether that is better and was saved."""
+        if not self._history:
+            self._plot(self._started, before, before)
         self.epoch += 1
         self.without_progress = 0 if better else self.without_progress + 1
-        self._history.append(
-            {
-                "time": time.time(),
-                "epoch": self.epoch,
-                "dice": current.score,
-                "best": best.score,
-                "loss": learnt.loss,
-            }
-        )
+        self._plot(time.time(), current, current if saved else before)
         del self._history[:-HISTORY]
+
+    def _plot(self, moment: float, current: Measured, best: Measured) -> None:
+        self._history.append({"time": moment, "epoch": self.epoch, "dice": current.score, "best": best.score})

@@ -82,14 +82,16 @@ def test_a_better_model_is_saved_and_nothing_else_ever_lies_among_the_models(at_
     assert models(at_work)[1].startswith("000002_") and models(at_work)[1].endswith(".pth")
     shown = at_work.training()
     assert shown["state"] == "finished" and shown["saved"] == models(at_work)[1]
-    assert [round(epoch["dice"], 1) for epoch in shown["history"]][:2] == [0.4, 0.6]
+    assert [round(epoch["dice"], 1) for epoch in shown["history"]][:3] == [0.5, 0.4, 0.6]
+    assert [round(epoch["best"], 1) for epoch in shown["history"]][:3] == [0.5, 0.5, 0.6]
+    assert shown["history"][0]["time"] == shown["started"], "the model that it began with"
     best = fine_tune.Measured(fine_tune.Confusion(tp=600, fn=800), 0.0, 0.0)  # a Dice of 0.6 on the strokes
     assert shown["best_dice"] == pytest.approx(best.score)
     texts = at_work.messages()
     assert "Training started" in texts and "Training finished as 3 epochs without progress" in texts
     assert "Training 0 of max 3 epochs without progress" in texts
     for table in ("train", "cur_val", "prev_val"):
-        assert len(rows(at_work, table)) == len(shown["history"])
+        assert len(rows(at_work, table)) == shown["epoch"] == len(shown["history"]) - 1
         assert all(0 <= float(row["f1"]) <= 1 for row in rows(at_work, table))
     assert tree(at_work.root / "projects/p/logs")[0] == ".rootfm_training.json"
     assert not any("model" in name for name in tree(at_work.root / "projects/p/logs"))
