@@ -147,10 +147,12 @@ class Corrections:
             MaskError: the annotation is gone or unreadable.
         """
         root, painted = self._annotation(correction)
-        return painted & divide(root, painted, correction.part) if correction.part else painted
+        if not correction.part:
+            return painted
+        return self._cache.get((correction, "known"), lambda: painted & divide(root, painted, correction.part))
 
     def painted(self, correction: Correction) -> np.ndarray:
-        """The same for the whole image."""
+        """The same for the whole image; raises what `known` raises."""
         return self._annotation(correction)[1]
 
     def shown_mask(self, correction: Correction, shape: tuple[int, ...]) -> np.ndarray | None:

@@ -43,8 +43,8 @@ class Verdict:
 class Judge:
     """Compares models with the best one so far, on the annotations of the moment.
 
-    The validation annotations decide. Where they cannot, those that were learnt from do: after two corrected images
-    nearly all models tie in validation, and of these the one that does what was asked for is wanted.
+    The validation annotations decide. Where they cannot, those that were learnt from do: of models that tie in
+    validation the one that does what was asked for is wanted.
     """
 
     def __init__(self, tuner: FineTuner, first: MobileSAM) -> None:

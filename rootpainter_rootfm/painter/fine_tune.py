@@ -130,11 +130,12 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._draw(state)
 
     def _show_patience(self, state: TrainingState, running: bool) -> None:
-        left = max(0, state.patience - state.without_progress)
-        checks = f"{left} more {'check' if left == 1 else 'checks'}"
-        value, most, said = left, state.patience, checks
         if state.ripeness < 1:
-            value, most, said = round(100 * state.ripeness), 100, f"{state.ripeness:.0%} of the way to the first check"
+            value, most = round(100 * state.ripeness), 100
+            said = f"{value}% of the way to the first check"
+        else:
+            value, most = max(0, state.patience - state.without_progress), state.patience
+            said = f"{value} more {'check' if value == 1 else 'checks'}"
         self.patience.setMaximum(max(1, most))
         self.patience.setValue(value if running else 0)
         self.patience.setFormat(said if running else "–")

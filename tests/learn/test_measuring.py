@@ -129,8 +129,9 @@ def test_what_changed_and_what_stayed_away_from_the_strokes_is_counted(measured,
 @pytest.mark.parametrize("part", ["training", "validation"])
 def test_what_was_painted_in_the_other_part_of_an_image_counts_neither_as_kept_nor_as_changed(project, measured, part):
     (project / "train" / "a.png").unlink()
-    ((divided,),) = (getattr(opened(project), part),)
-    known, painted = opened(project).known(divided), read(project / "val" / "b.png")[1]
+    corrections = opened(project)
+    (divided,) = getattr(corrections, part)
+    known, painted = corrections.known(divided), read(project / "val" / "b.png")[1]
     assert known.sum() < painted.sum()
     expected = away_from(painted, windows(known, TILES.tile))
     assert measured(-6, 6, part=part).changed == expected < away_from(known, windows(known, TILES.tile))
