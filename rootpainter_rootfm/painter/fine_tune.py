@@ -176,6 +176,9 @@ def sentence(state: TrainingState) -> str:
                 "seconds: only then can it be better than it was."
             )
         if state.without_progress == 0:
+            last = state.history[-1] if state.history else {}
+            if last.get("dice") != last.get("best"):
+                return "New annotations came in and are learnt from. Checks without a gain are counted anew."
             return "The last check was the best so far. Go on correcting: new annotations are used at once."
         return (
             f"No gain in the last {_count(state.without_progress)}. It ends by itself after "
