@@ -82,20 +82,19 @@ def test_pixels_of_which_nothing_is_known_have_no_influence(tuner):
     assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
-@pytest.mark.parametrize(("validated", "share"), [(0, 1 / 3), (1, 1 / 2), (2, 3 / 5), (3, 1 / 2)])
-def test_few_images_move_a_model_part_of_the_way(project, tuner, validated, share):
-    """One to learn from whole or in parts, and the others in parts too while there are too few to validate on."""
-    (project / "val" / "b.png").unlink()
-    for number in range(validated):
-        masks.write_annotation(*draw_image(project, f"more{number}", number), project / "val" / f"more{number}.png")
+@pytest.mark.parametrize(("images", "way"), [(2, 1 / 2), (8, 2 / 3)])
+def test_few_images_move_a_model_part_of_the_way(project, tuner, images, way):
+    for number in range(2, images):
+        masks.write_annotation(*draw_image(project, f"more{number}", number), project / "train" / f"more{number}.png")
     corrections = opened(project)
+    assert len(corrections.training) == images
     first = [weights.detach().clone() for weights in tuner.network.parameters()]
     finish(tuner.epoch(corrections))
     learnt = list(tuner.learnt(corrections).parameters())
     average = list(tuner._average.network.parameters())
     assert any(not torch.equal(a, b) for a, b in zip(first, learnt, strict=True))
     for before, mine, whole in zip(first, learnt, average, strict=True):
-        assert torch.allclose(mine, before + share * (whole - before), atol=1e-6)
+        assert torch.allclose(mine, before + way * (whole - before), atol=1e-6)
 
 
 @pytest.mark.usefixtures("undivided")
