@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from ..learn.data import Dataset
     from ..learn.evaluate import Summary
+    from ..model.card import ModelCard
     from ..progress import CancelToken, Progress
-    from ..segment.engine import Segmenter
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,8 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from ..learn.record import describe
     from ..learn.report import write_evaluation
 
-    options.model = [options.model]
-    out = options.out or Path(f"evaluation_{Path(options.model[0]).stem}")
+    model, options.model = options.model, [options.model]
+    out = options.out or Path(f"evaluation_{Path(model).stem}")
     found = read_datasets(options.data, options.only, options.without, options.split)
     datasets = [dataset.split(*options.split) for dataset in found]
     segmenter = load_segmenter(options)
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         "splits": ", ".join(options.split),
         **describe(segmenter.device),
     }
-    seen = {dataset.name: _seen(segmenter, dataset.name, options.split) for dataset in datasets}
+    seen = {dataset.name: _seen(model, segmenter.cards[0], dataset.name, options.split) for dataset in datasets}
     print(write_evaluation(out, rows, facts, seen, baselines))
     print(f"All of it, with pictures: {out}", file=sys.stderr)
     return 0
@@ -85,9 +85,19 @@ def _baselines(
     return found
 
 
-def _seen(segmenter: Segmenter, dataset: str, splits: Sequence[str]) -> str:
-    """Whether the models learnt from a dataset, as far as their cards say."""
-    learnt = [{name for name, _ in card.training_data} for card in segmenter.cards]
-    if any(dataset in names for names in learnt):
+def _seen(model: str, card: ModelCard, dataset: str, splits: Sequence[str]) -> str:
+    """Whether a model learnt from a dataset, as far as its card or its training's record says."""
+    learnt = {name for name, _ in card.training_data} or _recorded(Path(model))
+    if dataset in learnt:
         return "other images of it" if set(splits) == {"test"} else "yes"
-    return "no" if all(learnt) else "unknown"
+    return "no" if learnt else "unknown"
+
+
+def _recorded(weights: Path) -> set[str]:
+    """The datasets in the record beside the weights of a training, and those of the model that it began with."""
+    from ..learn.loop import read_record
+    from ..learn.state import BEST
+
+    record = read_record(weights.parent) if weights.name == BEST else {}
+    begun_with = record.get("model", {}).get("training_data", [])
+    return {*record.get("datasets", []), *(one["name"] for one in begun_with)}

@@ -10,6 +10,7 @@ from rootpainter_rootfm.files import sha256
 from rootpainter_rootfm.learn.bundle import Words, bundle, licence
 from rootpainter_rootfm.learn.calibration import THRESHOLDS
 from rootpainter_rootfm.learn.plan import TrainPlan
+from rootpainter_rootfm.learn.state import BEST
 from rootpainter_rootfm.learn.trained import fingerprint, rounded
 from rootpainter_rootfm.model import checkpoint
 from rootpainter_rootfm.model.card import ModelCard
@@ -121,6 +122,9 @@ def test_the_commands_bundle_a_training_and_measure_the_model(training, data, tm
     assert table[2].startswith("| sand | 1 |") and table[2].endswith("| other images of it |")
     assert table[3].startswith("| peat | 1 |") and table[3].endswith("| no |")
     assert (tmp_path / "evaluation_tiny" / "sheets" / "peat.jpg").is_file()
+    assert main(["evaluate", str(training / BEST), str(data), "--without", "clay", "--device", "cpu"]) == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert table[2].endswith("| other images of it |") and table[3].endswith("| no |")
 
 
 def test_measuring_without_rows_says_which_there_are(training, data, tmp_path, capsys, monkeypatch):
