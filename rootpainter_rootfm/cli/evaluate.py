@@ -65,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
         "splits": ", ".join(options.split),
         **describe(segmenter.device),
     }
-    seen = {dataset.name: _seen(model, segmenter.cards[0], dataset.name, options.split) for dataset in datasets}
+    learnt, all_of_it = _learnt(Path(model), segmenter.cards[0])
+    seen = {dataset.name: _seen(dataset.name, learnt, all_of_it, options.split) for dataset in datasets}
     print(write_evaluation(out, rows, facts, seen, baselines))
     print(f"All of it, with pictures: {out}", file=sys.stderr)
     return 0
@@ -85,19 +86,20 @@ def _baselines(
     return found
 
 
-def _seen(model: str, card: ModelCard, dataset: str, splits: Sequence[str]) -> str:
-    """Whether a model learnt from a dataset, as far as its card or its training's record says."""
-    learnt = {name for name, _ in card.training_data} or _recorded(Path(model))
-    if dataset in learnt:
-        return "other images of it" if set(splits) == {"test"} else "yes"
-    return "no" if learnt else "unknown"
-
-
-def _recorded(weights: Path) -> set[str]:
-    """The datasets in the record beside the weights of a training, and those of the model that it began with."""
-    from ..learn.loop import read_record
+def _learnt(weights: Path, card: ModelCard) -> tuple[set[str], bool]:
+    """The datasets that a model learnt from, and whether these are all: by its card or its training's record."""
+    from ..learn.loop import learnt_before, read_record
     from ..learn.state import BEST
 
-    record = read_record(weights.parent) if weights.name == BEST else {}
-    begun_with = record.get("model", {}).get("training_data", [])
-    return {*record.get("datasets", []), *(one["name"] for one in begun_with)}
+    named = {name for name, _ in card.training_data}
+    record = read_record(weights.parent) if weights.name == BEST and not named else {}
+    before = learnt_before(record)
+    learnt = {*named, *before, *record.get("datasets", [])}
+    # A model may have begun with one of which nobody says what it learnt from.
+    return learnt, bool(learnt) and (bool(before) or "model" not in record)
+
+
+def _seen(dataset: str, learnt: set[str], all_of_it: bool, splits: Sequence[str]) -> str:
+    if dataset in learnt:
+        return "other images of it" if set(splits) == {"test"} else "yes"
+    return "no" if all_of_it else "unknown"

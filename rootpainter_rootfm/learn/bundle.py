@@ -21,7 +21,7 @@ from .calibration import ProbabilityCounts, choose_threshold
 from .curves import BEST_STEP
 from .data import Dataset, read_datasets
 from .evaluate import Method, evaluate, probabilities
-from .loop import PLAN, read_record
+from .loop import PLAN, learnt_before, read_record
 from .plan import TrainPlan
 from .protocol_report import REPORT, fold_table, said
 from .state import chosen_weights
@@ -106,8 +106,7 @@ def bundle(
 
 def _learnt_from(record: Mapping[str, Any], datasets: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The datasets with their licences, and before them those of the model that the training began with."""
-    before = [(one["name"], one["licence"]) for one in record.get("model", {}).get("training_data", [])]
-    return tuple((dict(before) | dict(datasets)).items())
+    return tuple((learnt_before(record) | dict(datasets)).items())
 
 
 def licence(data: Path, dataset: str) -> str:

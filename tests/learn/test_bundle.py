@@ -144,3 +144,9 @@ def test_the_command_trains_and_continues_from_a_model(training, data, tmp_path,
     assert begun_with["sha256"] == sha256(tmp_path / "start.pth")
     assert plan.rate == 1e-4 and plan.drawn == 0 and plan.frozen_statistics and plan.steps == 1
     assert (tmp_path / "run" / "best.pt").is_file()
+    # Nobody says what the model learnt from that it began with.
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["evaluate", "run/best.pt", str(data), "--only", "sand", "peat", "--device", "cpu"]) == 0
+    table = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    assert table[2].endswith("| other images of it |") and table[3].endswith("| unknown |")
