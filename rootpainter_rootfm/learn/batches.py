@@ -11,13 +11,16 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from . import augment, clutter, patches, synthetic
+from . import augment, clutter, ground, patches, synthetic
 from .cache import ArrayCache
 from .data import Dataset, load_shown
 from .patches import Patch
 from .plan import TrainPlan
+from .transplant import transplant
 
 ON_REAL_GROUND = 0.4  # share of the drawn roots that lie over root-free parts of real images
+ON_DRAWN_GROUND = 0.5  # share of the transplanted roots whose new ground is drawn; the others go into real patches
+WIDENED = 2.0  # times the plan's largest zoom, for transplanted roots: few of the real ones are wide
 STREWN = 0.15  # share of the real patches that show, behind their roots, things that are none
 
 
@@ -77,15 +80,27 @@ class Batches(TorchDataset[Batch]):
             behind = self._root_free(rng, size) if rng.random() < ON_REAL_GROUND else None
             patch = synthetic.draw(rng, size, behind)
         else:
-            patch = self._cut(rng, size)
+            transplanted = rng.random() < self._plan.transplanted
+            patch = self._transplanted(rng, size) if transplanted else self._cut(rng, size)
             if rng.random() < STREWN:
                 patch = strewn(rng, patch)
         return replace(patch, image=augment.photograph(rng, patch.image))
 
-    def _cut(self, rng: Generator, size: int) -> Patch:
+    def _cut(self, rng: Generator, size: int, widened: float = 1.0) -> Patch:
         dataset = self._datasets[rng.integers(len(self._datasets))]
         item = dataset.items[rng.integers(len(dataset.items))]
-        return patches.cut(rng, self._cache.get(item, lambda: load_shown(item)), size, self._plan.scale)
+        smallest, largest = self._plan.scale
+        truth = self._cache.get(item, lambda: load_shown(item))
+        return patches.cut(rng, truth, size, (smallest, widened * largest))
+
+    def _transplanted(self, rng: Generator, size: int) -> Patch:
+        """Roots of one real image in another real image, or on drawn ground."""
+        donor = self._cut(rng, size, WIDENED)
+        if rng.random() >= ON_DRAWN_GROUND:
+            return transplant(rng, donor, self._cut(rng, size))
+        bare = np.uint8(ground.draw(rng, size, size))
+        host = Patch(bare, np.zeros((size, size), np.float32), np.ones((size, size), bool))
+        return transplant(rng, donor, host)
 
     def _root_free(self, rng: Generator, size: int) -> np.ndarray | None:
         """A part of a real image without roots, S×S×3 uint8; None when a few tries found none."""

@@ -21,6 +21,7 @@ class TrainPlan:
         batch: patches of the smallest size in a step; larger patches come in smaller numbers, for equal work.
         scale: smallest and largest zoom of a real image.
         drawn: share of patches with drawn roots.
+        transplanted: share of the other patches that show real roots in ground that is not their own.
         rate: learning rate of AdamW on the plateau between warm-up and cool-down.
         warmup: steps over which the rate rises to the plateau.
         cooldown: share of the steps, at the end, over which the rate falls to zero. A finished training can be
@@ -38,6 +39,7 @@ class TrainPlan:
     batch: int = 8
     scale: tuple[float, float] = (0.4, 2.5)
     drawn: float = 0.35
+    transplanted: float = 0.0
     rate: float = 1e-3
     warmup: int = 300
     cooldown: float = 0.2

@@ -25,8 +25,10 @@ def test_options_change_the_plan_and_what_is_left_out_stays():
     add_plan_options(parser)
     base = TrainPlan(steps=7, drawn=0.1)
     assert plan_of(parser.parse_args([]), base) == base
-    given = plan_of(parser.parse_args(["--steps", "9", "--tile-sizes", "64", "96", "--drawn", "0"]), base)
-    assert given == TrainPlan(steps=9, tile_sizes=(64, 96), drawn=0.0)
+    given = plan_of(
+        parser.parse_args(["--steps", "9", "--tile-sizes", "64", "96", "--drawn", "0", "--transplanted", "0.3"]), base
+    )
+    assert given == TrainPlan(steps=9, tile_sizes=(64, 96), drawn=0.0, transplanted=0.3)
 
 
 def test_the_bar_begins_anew_with_each_part_of_the_work(capsys):

@@ -69,6 +69,17 @@ def test_the_share_of_drawn_roots_is_as_planned(sets, monkeypatch, drawn, expect
     assert len(calls) == expected
 
 
+@pytest.mark.parametrize(("transplanted", "expected"), [(0.0, 0), (1.0, 32)])
+def test_the_share_of_transplanted_roots_is_as_planned(sets, monkeypatch, transplanted, expected):
+    calls = []
+    real = module.transplant
+    monkeypatch.setattr(module, "transplant", lambda *given: calls.append(1) or real(*given))
+    found = Batches(sets, TrainPlan(tile_sizes=(32,), batch=8, drawn=0, transplanted=transplanted))
+    for step in range(4):
+        found[step]
+    assert len(calls) == expected
+
+
 def test_drawn_roots_alone_need_no_data():
     batch = Batches([], TrainPlan(tile_sizes=(32,), batch=2, drawn=1))[0]
     assert batch.images.shape == (2, 32, 32, 3)
