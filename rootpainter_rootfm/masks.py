@@ -84,7 +84,7 @@ def read(path: str | os.PathLike[str], *, light_root: bool = False) -> np.ndarra
 
     The format is taken from the content. Colour PNGs are RootPainter's (root is cyan), also where RootPainter
     or an image program has rewritten them. Black-and-white PNGs are RhizoVision's, root black, unless
-    `light_root` says that they are a dataset's, root white. Raises MaskError for anything else.
+    `light_root` says that they are a dataset's, root white or 1. Raises MaskError for anything else.
     """
     with opened(path, MaskError) as file:
         if file.read(4) == _ZIP_START:
@@ -219,12 +219,19 @@ def _read_colour(image: PngImageFile, light_root: bool) -> np.ndarray:
     raise Unreadable("its colours are not those of a root mask")
 
 
+def light(levels: np.ndarray) -> np.ndarray:
+    """Where a picture of zeros and ones, or of 8 or 16 bit, is nearer to white than to black; H×W integer to bool."""
+    white = next((white for white in (1, 255) if levels.max() <= white), 65535)
+    return levels > white // 2
+
+
 def _read_grey(image: Image.Image, light_root: bool) -> np.ndarray:
     levels = np.asarray(image.convert("L") if image.mode == "1" else image)
-    top = levels.max()
-    if ((levels != 0) & (levels != top)).any() or not (light_root or top in (0, 255, 65535)):
+    if light_root:
+        return light(levels)
+    if not np.isin(levels.max(), (0, 255, 65535)) or ((levels != 0) & (levels != levels.max())).any():
         raise Unreadable("it holds other greys than black and white, so it is not a mask")
-    return levels > 0 if light_root else levels == 0
+    return levels == 0
 
 
 def _read_npz(file: BinaryIO) -> np.ndarray:

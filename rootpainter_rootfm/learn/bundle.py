@@ -25,7 +25,7 @@ from .loop import PLAN, learnt_before, read_record
 from .plan import TrainPlan
 from .protocol_report import REPORT, fold_table, said
 from .state import chosen_weights
-from .trained import State, card_of, fingerprint, rounded, segmenter_of
+from .trained import State, card_of, rounded, segmenter_of
 
 _LICENCE = re.compile(r"^[-*\s]*Licen[cs]e:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
 
@@ -127,7 +127,7 @@ def _measure(
 ) -> dict[str, ProbabilityCounts]:
     validation = [dataset.split("val") for dataset in datasets]
     method = Method.of(segmenter_of(state, card, settings), cancel)
-    folder = run / f"val {fingerprint(state)[:8]} {card.padding}"
+    folder = run / f"val {method.mark}"
     return probabilities(evaluate(method, validation, folder, progress, cancel, pictures=False))
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import logging
 import time
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ CURVES = "curves.png"
 class TrainLog:
     """Appends a row to `log.csv` at each validation and draws `curves.png` from all of them.
 
-    A resumed training goes on with the rows that are there; rows after the step it resumed from are superseded.
+    A resumed training goes on with the rows that are there; rows after the step it resumed from are superseded. Rows
+    from before a dataset had images to validate on are empty there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,7 +72,7 @@ class TrainLog:
         self.rows = [kept for kept in self.rows if int(kept["step"]) < step] + [row]
         self._losses, self._since = [], time.monotonic()
         with replacing(self._folder / LOG) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(row))
+            writer = csv.DictWriter(file, list(dict.fromkeys(chain(*self.rows))))
             writer.writeheader()
             writer.writerows(self.rows)
         self._draw(list(dice))
@@ -87,7 +89,7 @@ class TrainLog:
         left.plot(steps, [float(row["loss"]) for row in self.rows])
         left.set(xlabel="step", ylabel="loss", title="Training loss")
         for name in names:
-            right.plot(steps, [float(row[name]) for row in self.rows], linewidth=1, label=name)
+            right.plot(steps, [float(row.get(name) or "nan") for row in self.rows], linewidth=1, label=name)
         right.plot(steps, [float(row["dice"]) for row in self.rows], color="black", linewidth=2, label="mean")
         right.set(xlabel="step", ylabel="Dice", ylim=(0, 1), title="Validation patches")
         right.legend(fontsize="small")

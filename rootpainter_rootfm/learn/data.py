@@ -10,10 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from .. import images, light, masks
-from ..errors import DataError, MaskError
+from ..errors import DataError
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.csv"
@@ -29,6 +28,11 @@ class Item:
     annotation: Path | None = None
     split: str = "train"
     group: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image and what is known of it."""
+        return tuple(path for path in (self.image, self.mask, self.annotation) if path is not None)
 
     @property
     def stem(self) -> str:
@@ -107,19 +111,16 @@ def load_shown(item: Item) -> Truth:
 
 
 def read_truth(path: Path) -> np.ndarray:
-    """A ground-truth mask as H×W bool: RootPainter's own (RGBA), or a picture in which root is white.
+    """A ground-truth mask as H×W bool: RootPainter's own (RGBA), or a picture in which root is white, or 1.
 
     Grey RhizoVision masks, in which root is black, look just like the latter and must be inverted before.
 
     Raises:
-        MaskError: it cannot be read.
+        MaskError, ImageError: it cannot be read.
     """
-    try:
-        with Image.open(path) as picture:
-            grey = None if picture.mode == "RGBA" else np.asarray(picture.convert("L"))
-    except OSError as error:
-        raise MaskError(f"{path} is not a readable mask ({error}).") from error
-    return masks.read(path) if grey is None else grey >= 128
+    if path.suffix.lower() == ".png":
+        return masks.read(path, light_root=True)
+    return masks.light(images.read(path).max(axis=2))
 
 
 def read_datasets(
@@ -138,7 +139,7 @@ def read_datasets(
     Raises:
         DataError: nothing to use, a name that the folder lacks, a group divided between splits.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     projects = sorted(folder.glob("*.seg_proj"))
     if (folder / MANIFEST).is_file():
         datasets = _read_manifest(folder)
@@ -169,13 +170,9 @@ def read_datasets(
 
 
 def _read_manifest(folder: Path) -> list[Dataset]:
-    with open(folder / MANIFEST, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not set(rows[0]) >= _COLUMNS:
-        raise DataError(f"{folder / MANIFEST} needs the columns {', '.join(sorted(_COLUMNS))} and at least one row.")
     items: dict[str, list[Item]] = {}
     split_of: dict[tuple[str, str], str] = {}
-    for row in rows:
+    for row in _manifest_rows(folder / MANIFEST):
         group = (row["dataset"], row["split_group"])
         if split_of.setdefault(group, row["split"]) != row["split"]:
             raise DataError(f"{folder / MANIFEST}: group {group[1]} of {group[0]} is divided between splits.")
@@ -183,6 +180,22 @@ def _read_manifest(folder: Path) -> list[Dataset]:
             Item(folder / row["image"], folder / row["mask"], split=row["split"], group=row["split_group"])
         )
     return [Dataset(name, tuple(found)) for name, found in items.items()]
+
+
+def _manifest_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a manifest, each with all of `_COLUMNS`."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets mark UTF-8 by three bytes in front
+            rows = list(csv.DictReader(file))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not in UTF-8 ({error}): save it as CSV UTF-8.") from error
+    if not rows or not set(rows[0]) >= _COLUMNS:
+        columns = ", ".join(sorted(_COLUMNS))
+        raise DataError(f"{path} needs the columns {columns}, divided by commas, and at least one row.")
+    for number, row in enumerate(rows, 1):
+        if any(row[column] is None for column in _COLUMNS):
+            raise DataError(f"{path}: row {number} below the head has too few columns.")
+    return rows
 
 
 def _read_project(project: Path) -> Dataset:

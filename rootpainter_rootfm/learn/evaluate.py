@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,13 +49,19 @@ class Method:
 
         return cls(segmenter.signature, predict)
 
+    @property
+    def mark(self) -> str:
+        """Eight hex digits that are others for another signature: a name for a folder of its own."""
+        text = json.dumps(self.signature, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
 
 @dataclass(frozen=True, eq=False)
 class Row:
     """What was measured on one image.
 
     Attributes:
-        dataset, image, split: which image.
+        dataset, image, split: which image; its name, with the folders in which the dataset's images differ.
         counts: of its known pixels.
         lines: None where only a part of the image is known: the skeleton of a part is no root's.
         probability: None for a method without probabilities.
@@ -186,33 +194,41 @@ def evaluate(
         ImageError, MaskError: an image or its truth cannot be read.
         Cancelled: `cancel` was used.
     """
-    items = [(dataset.name, item) for dataset in datasets for item in dataset.items]
+    items = [(dataset.name, *named) for dataset in datasets for named in _named(dataset)]
     if not items:
         raise DataError("There are no images to measure on.")
     folder.mkdir(parents=True, exist_ok=True)
     kept = _Kept(folder / ROWS, method.signature)
     rows = []
-    for done, (name, item) in enumerate(items):
+    for done, (dataset, name, item) in enumerate(items):
         if cancel is not None:
             cancel.check()
-        progress(done, len(items), f"{name}: {item.image.name}")
-        row = kept.get(name, item)
+        progress(done, len(items), f"{dataset}: {name}")
+        row = kept.get(dataset, name, item)
         if row is None or (pictures and not (folder / row.picture).is_file()):
-            row = _measure(method, name, item, folder if pictures else None)
+            row = _measure(method, dataset, name, item, folder if pictures else None)
             kept.add(row, item)
         rows.append(row)
     progress(len(items), len(items), "")
     return rows
 
 
-def _measure(method: Method, dataset: str, item: Item, pictures: Path | None) -> Row:
+def _named(dataset: Dataset) -> Iterator[tuple[str, Item]]:
+    """Every item with its name in the dataset: several folders may each have a 001.jpg."""
+    if dataset.items:
+        folder = os.path.commonpath([item.image.parent for item in dataset.items])
+        for item in dataset.items:
+            yield item.image.relative_to(folder).as_posix(), item
+
+
+def _measure(method: Method, dataset: str, name: str, item: Item, pictures: Path | None) -> Row:
     truth = load(item)
     started = time.monotonic()
     mask, probability = method.predict(truth.image)
     seconds = time.monotonic() - started
     row = Row(
         dataset,
-        item.image.name,
+        name,
         item.split,
         Confusion.of(mask, truth.root, truth.known),
         CentreLines.of(mask, truth.root) if truth.known is None else None,
@@ -242,8 +258,8 @@ class _Kept:
         write_text(path, "".join(json.dumps(line) + "\n" for line in self._lines))
         self._rows = {(line["dataset"], line["image"]): line for line in self._lines[1:]}
 
-    def get(self, dataset: str, item: Item) -> Row | None:
-        line = self._rows.get((dataset, item.image.name))
+    def get(self, dataset: str, name: str, item: Item) -> Row | None:
+        line = self._rows.get((dataset, name))
         return Row.from_json(line) if line is not None and line["files"] == _stamps(item) else None
 
     def add(self, row: Row, item: Item) -> None:
@@ -252,8 +268,7 @@ class _Kept:
 
 
 def _stamps(item: Item) -> list[list[int]]:
-    files = [path for path in (item.image, item.mask, item.annotation) if path is not None]
-    return [[path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    return [[path.stat().st_size, path.stat().st_mtime_ns] for path in item.files]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
+from torch.utils.data import Dataset as TorchDataset
 
-from ..errors import DataError
+from ..errors import DataError, RootFMError
 from ..files import replacing, write_text
 from ..model.card import ModelCard
 from ..model.network import MobileSAM, normalise
@@ -84,7 +85,8 @@ def train(
             gone on with has its own weights.
 
     Raises:
-        DataError: no images to train on, or the folder holds a training of other data or under another plan.
+        DataError: no images to train on, a missing one, or the folder holds a training of other data or under another
+            plan.
         Cancelled: `cancel` was called.
     """
     group = distributed.join()
@@ -92,7 +94,7 @@ def train(
     _check(datasets, plan, folder)
     state = _begin(plan, folder, device, start)
     if group.leads:
-        _record(datasets, plan, folder, start, {"step": state.step, **record.describe(device)})
+        _record(datasets, plan, folder, start, state.step, record.describe(device))
     batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
     validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
     log = TrainLog(folder)
@@ -121,6 +123,9 @@ def train(
 def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path) -> None:
     if not any(dataset.split("train").items for dataset in datasets) and plan.drawn < 1:
         raise DataError("None of the datasets has a train row: there is nothing to learn from.")
+    for path in (path for dataset in datasets for item in dataset.items for path in item.files):
+        if not path.is_file():
+            raise DataError(f"{path} is missing. Put it back, or take its row out of the data.")
     if (folder / PLAN).is_file():
         before = TrainPlan.from_json((folder / PLAN).read_text(encoding="utf-8"))
         if _but_for_schedule(before) != _but_for_schedule(plan):
@@ -149,10 +154,13 @@ def learnt_before(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _record(
-    datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, start: Start | None, now: dict[str, Any]
+    datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, start: Start | None, step: int, now: dict[str, Any]
 ) -> None:
     before = read_record(folder)
-    kept = before | {"datasets": _names(datasets), "starts": [*before.get("starts", []), now]}
+    starts = before.get("starts", [])
+    if step < plan.steps or not starts:
+        starts = [*starts, {"step": step, **now}]
+    kept = before | {"datasets": _names(datasets), "starts": starts}
     if start is not None and start.card is not None:
         kept.setdefault("model", json.loads(start.card.to_json()))
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,14 +191,28 @@ def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Sta
     return state
 
 
+class _Sent(TorchDataset[Batch | RootFMError]):
+    """Batches as another process sends them: a bad file as its one sentence, not as that process's traceback."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> Batch | RootFMError:
+        try:
+            return self._batches[step]
+        except RootFMError as error:
+            return error
+
+
 def _loader(batches: Batches, first: int, workers: int) -> Iterator[Batch]:
-    remaining = Subset(batches, range(first, len(batches)))
+    remaining = Subset(_Sent(batches), range(first, len(batches)))
     prefetch = 4 if workers else None
-    return iter(
-        DataLoader(
-            remaining, batch_size=None, num_workers=workers, prefetch_factor=prefetch, worker_init_fn=_leave_interrupts
-        )
-    )
+    for sent in DataLoader(
+        remaining, batch_size=None, num_workers=workers, prefetch_factor=prefetch, worker_init_fn=_leave_interrupts
+    ):
+        if isinstance(sent, RootFMError):
+            raise sent
+        yield sent
 
 
 def _leave_interrupts(worker: int) -> None:
@@ -236,10 +258,11 @@ def _write_down(
     validation: ValidationPatches | None,
 ) -> None:
     """What the leading process keeps after a step."""
-    if state.step % rhythm.checkpoint == 0:
-        state.save(folder / LAST)
+    # Validated first: a training that is killed meanwhile goes on from before it, and validates then.
     if validation and (state.step % rhythm.validation == 0 or state.step == plan.steps):
         _validate(state, plan, folder, log, validation)
+    if state.step % rhythm.checkpoint == 0:
+        state.save(folder / LAST)
 
 
 def _validate(state: TrainState, plan: TrainPlan, folder: Path, log: TrainLog, validation: ValidationPatches) -> None:

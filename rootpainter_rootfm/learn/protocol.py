@@ -25,7 +25,7 @@ from . import baselines, record
 from .calibration import choose_threshold
 from .curves import BEST_STEP
 from .data import Dataset
-from .evaluate import Method, Row, Summary, evaluate, file_name, probabilities
+from .evaluate import Method, Summary, evaluate, file_name, probabilities
 from .few_shot import few_patches
 from .loop import Rhythm, Start, train
 from .plan import TrainPlan
@@ -182,19 +182,20 @@ class _Fold:
         tell, setup = self._named(name), self.setup
         train(datasets, plan, folder, setup.device, setup.rhythm, tell, self.cancel, start)
         weights = chosen_weights(folder)
-        mark = fingerprint(weights)
         validation = [dataset.split("val") for dataset in datasets]
-        rows = self._measure(weights, plan, validation, folder / f"val {mark[:8]}", tell, None)
+        method = self._method(weights, plan, None)
+        rows = evaluate(method, validation, folder / f"val {method.mark}", tell, self.cancel, pictures=False)
         counts = probabilities(rows)
         threshold = choose_threshold(counts)
-        measured = folder / f"test {mark[:8]}"
-        rows = self._measure(weights, plan, [self.held_out.split("test")], measured, tell, threshold)
+        method = self._method(weights, plan, threshold)
+        measured = folder / f"test {method.mark}"
+        rows = evaluate(method, [self.held_out.split("test")], measured, tell, self.cancel)
         summary = Summary.of(rows)
         save_sheet(measured, f"{self.held_out.name}, {name}: pooled Dice {summary.dice:.3f}", rows)
         best = folder / BEST_STEP
         result = {
             "plan": asdict(plan),
-            "weights": mark,
+            "weights": fingerprint(weights),
             "best": json.loads(best.read_text(encoding="utf-8")) if best.is_file() else None,
             "threshold": threshold,
             "val_dice": float(np.mean([one.dice[round(threshold * 100) - 1] for one in counts.values()])),
@@ -205,19 +206,10 @@ class _Fold:
         write_text(kept, json.dumps(result, indent=1))
         return result
 
-    def _measure(
-        self,
-        weights: Mapping[str, Tensor],
-        plan: TrainPlan,
-        datasets: list[Dataset],
-        folder: Path,
-        tell: Progress,
-        threshold: float | None,
-    ) -> list[Row]:
+    def _method(self, weights: Mapping[str, Tensor], plan: TrainPlan, threshold: float | None) -> Method:
         card = card_of(weights, f"without {self.held_out.name}", plan.tile_sizes)
         settings = SegmentSettings(device=str(self.setup.device))
-        method = Method.of(segmenter_of(weights, card, settings, threshold), self.cancel)
-        return evaluate(method, datasets, folder, tell, self.cancel, pictures=threshold is not None)
+        return Method.of(segmenter_of(weights, card, settings, threshold), self.cancel)
 
     def _named(self, stage: str) -> Progress:
         return lambda done, total, current: self.progress(done, total, f"{self.held_out.name}, {stage}: {current}")

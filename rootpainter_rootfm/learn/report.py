@@ -75,9 +75,9 @@ def write_evaluation(
     return text
 
 
-def save_sheet(folder: Path, title: str, rows: Sequence[Row], to: Path | None = None) -> Path:
+def save_sheet(folder: Path, title: str, rows: Sequence[Row]) -> Path:
     """Draws the best and the worst images of one dataset from the pictures in `folder`; returns the sheet's path."""
-    path = (to or folder / SHEETS) / f"{file_name(rows[0].dataset)}.jpg"
+    path = folder / SHEETS / f"{file_name(rows[0].dataset)}.jpg"
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as beside:
         sheets.sheet(title, rows, folder).save(beside, quality=88, subsampling=0)

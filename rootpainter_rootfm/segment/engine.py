@@ -125,7 +125,7 @@ class Segmenter:
         return {
             "method": METHOD,
             "models": [card.sha256 for card in self.cards],
-            "precision": self._precision,
+            "precision": settings.precision,
             "tile": settings.tile or f"up to {self._largest_tile}",
             "overlap": settings.overlap,
             "threshold": self.threshold,

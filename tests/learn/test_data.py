@@ -68,6 +68,23 @@ def test_a_manifest_without_rows_or_columns_is_refused(tmp_path, content):
         read_datasets(tmp_path)
 
 
+def test_a_manifest_that_a_spreadsheet_saved_is_read_or_refused_in_words(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    file = tmp_path / "manifest.csv"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text, encoding="utf-8-sig")
+    assert len(read_datasets(tmp_path)[0].items) == len(rows)
+    file.write_bytes(text.replace("sand", "Rüben").encode("cp1252"))
+    with pytest.raises(DataError, match="save it as CSV UTF-8"):
+        read_datasets(tmp_path)
+    file.write_text(text.replace(",", ";"), encoding="utf-8")
+    with pytest.raises(DataError, match="divided by commas"):
+        read_datasets(tmp_path)
+    file.write_text(text + "sand\n", encoding="utf-8")
+    with pytest.raises(DataError, match=f"row {len(rows) + 1} below the head has too few columns"):
+        read_datasets(tmp_path)
+
+
 def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(DataError, match="neither a manifest.csv, nor a RootPainter project"):
         read_datasets(tmp_path)
@@ -118,6 +135,11 @@ def test_of_a_rootpainter_project_only_annotated_pixels_are_known(tmp_path):
     assert not truth.root[40:].any()
 
 
+def test_a_project_can_be_named_from_inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(project(tmp_path, [("train", "a")]))
+    assert [item.stem for item in read_datasets(".")[0].items] == ["a"]
+
+
 def test_a_project_whose_image_is_gone_says_which(tmp_path):
     folder = project(tmp_path, [("train", "a"), ("val", "b")])
     (tmp_path / "datasets" / "tubes" / "b.jpg").unlink()
@@ -130,6 +152,29 @@ def test_a_broken_project_file_is_refused(tmp_path):
     (folder / "beans.seg_proj").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match="not a RootPainter project"):
         read_datasets(folder)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_in_whatever_mode_a_mask_was_saved_white_is_root(tmp_path, mode):
+    _, mask = photograph(0)
+    white = Image.fromarray(np.uint16(mask) * np.uint16(65535)) if mode == "I;16" else Image.fromarray(mask)
+    (white if mode == "I;16" else white.convert("L").convert(mode)).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.png"), mask)
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.bmp"])
+@pytest.mark.parametrize("root", [1, 255])
+def test_root_is_one_or_white(tmp_path, name, root):
+    _, mask = photograph(0)
+    Image.fromarray(np.uint8(mask) * np.uint8(root)).save(tmp_path / name)
+    np.testing.assert_array_equal(read_truth(tmp_path / name), mask)
+
+
+def test_smooth_borders_of_a_mask_are_cut_half_way_and_the_noise_of_an_empty_one_is_no_root(tmp_path):
+    Image.fromarray(np.uint8([[0, 100, 127, 128, 200, 255]])).save(tmp_path / "mask.png")
+    assert read_truth(tmp_path / "mask.png").tolist() == [[False, False, False, True, True, True]]
+    Image.fromarray(np.uint8([[0, 3, 0, 2, 0, 0]])).save(tmp_path / "empty.png")
+    assert not read_truth(tmp_path / "empty.png").any()
 
 
 def test_mask_and_image_of_different_size_are_refused(tmp_path):

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ from PIL import Image
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import Cancelled, DataError
 from rootpainter_rootfm.learn import sheets
-from rootpainter_rootfm.learn.data import Dataset, Item, Truth
+from rootpainter_rootfm.learn.data import Dataset, Item, Truth, read_datasets
 from rootpainter_rootfm.learn.evaluate import Method, Summary, by_dataset, evaluate, file_name, probabilities
 from rootpainter_rootfm.learn.report import write_evaluation
 from rootpainter_rootfm.progress import CancelToken
-from tests.learn.helpers import datasets, photograph
+from tests.learn.helpers import datasets, photograph, write_data, write_manifest
 from tests.segment.helpers import segmenter
 
 
@@ -79,6 +80,25 @@ def test_what_was_measured_is_kept_and_what_changed_is_measured_again(sets, tmp_
     assert evaluate(again.method, sets, tmp_path / "out")[0].counts.dice == 0
     assert again.seen == 1
     assert evaluate(again.method, sets, tmp_path / "out")[0].counts.dice == 0 and again.seen == 1
+
+
+def test_images_of_one_name_in_several_folders_are_several_images(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=2)
+    for row in rows:
+        for kind in ("image", "mask"):
+            apart = Path("sand", kind, row["stem"], "001.png")
+            (tmp_path / apart).parent.mkdir(parents=True)
+            (tmp_path / row[kind]).rename(tmp_path / apart)
+            row[kind] = apart.as_posix()
+    write_manifest(tmp_path, rows)
+    test = [read_datasets(tmp_path)[0].split("test")]
+    bright = Bright()
+    for _ in range(2):
+        found = evaluate(bright.method, test, tmp_path / "out")
+    assert [row.image for row in found] == ["sand2/001.png", "sand5/001.png"] and bright.seen == 2
+    assert all((tmp_path / "out" / row.picture).is_file() for row in found)
+    write_evaluation(tmp_path / "out", found, {}, {}, {})
+    assert Image.open(tmp_path / "out" / "sheets" / "sand.jpg").width
 
 
 def test_a_stopped_evaluation_goes_on_even_after_half_a_line(sets, tmp_path):

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from rootpainter_rootfm.errors import Cancelled, DataError
+from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
 from rootpainter_rootfm.learn import loop, state, validation
+from rootpainter_rootfm.learn.data import Dataset
 from rootpainter_rootfm.learn.loop import Rhythm, Start, train
 from rootpainter_rootfm.learn.plan import TrainPlan
 from rootpainter_rootfm.model.library import load_model
@@ -77,6 +78,51 @@ def test_a_training_killed_in_the_middle_of_a_step_goes_on_from_its_last_checkpo
     assert_same(weights(train(sets, PLAN, tmp_path, rhythm=RHYTHM)), weights(whole[1]))
 
 
+def test_a_training_killed_in_its_last_validation_validates_when_it_goes_on(sets, whole, tmp_path, monkeypatch):
+    real = validation.ValidationPatches.measure
+    calls = []
+
+    def killed(self, network):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(self, network)
+
+    monkeypatch.setattr(validation.ValidationPatches, "measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    with open(tmp_path / "log.csv", encoding="utf-8") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mask_that_cannot_be_read_is_named_in_one_sentence(tmp_path, workers):
+    sets = datasets(tmp_path)
+    broken = sets[0].items[0].mask
+    broken.write_bytes(b"nothing")
+    with pytest.raises(MaskError) as error:
+        train(sets[:1], replace(PLAN, steps=200, drawn=0.0), tmp_path / "run", rhythm=replace(RHYTHM, workers=workers))
+    assert str(broken) in str(error.value) and "Traceback" not in str(error.value)
+
+
+def test_a_missing_file_is_named_before_anything_is_learnt(tmp_path):
+    sets = datasets(tmp_path)
+    sets[1].items[-1].mask.unlink()
+    with pytest.raises(DataError, match=r"is missing\. Put it back"):
+        train(sets, PLAN, tmp_path / "run", rhythm=RHYTHM)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_come_to_be_validated_on_later_have_no_dice_before(tmp_path):
+    sand, clay = datasets(tmp_path)
+    begun = [sand, Dataset("clay", clay.split("train").items)]
+    train(begun, PLAN, tmp_path / "run", rhythm=RHYTHM)
+    train([sand, clay], replace(PLAN, steps=6), tmp_path / "run", rhythm=RHYTHM)
+    with open(tmp_path / "run" / "log.csv", encoding="utf-8") as file:
+        assert [bool(row["clay"]) for row in csv.DictReader(file)] == [False, False, True]
+
+
 def test_a_finished_training_is_prolonged_from_its_last_step_at_the_full_rate(sets, whole, tmp_path):
     folder = tmp_path / "prolonged"
     shutil.copytree(whole[0], folder)
@@ -92,6 +138,7 @@ def test_a_finished_training_stays_as_it_is(sets, whole, tmp_path):
     shutil.copytree(whole[0], folder)
     again = train(sets, PLAN, folder, rhythm=RHYTHM)
     assert_same(weights(again), weights(whole[1]))
+    assert [start["step"] for start in loop.read_record(folder)["starts"]] == [0]
 
 
 def test_a_shorter_schedule_than_what_was_done_is_refused(sets, whole, tmp_path):
