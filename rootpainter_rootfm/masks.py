@@ -150,14 +150,19 @@ def write_probability_preview(probability: np.ndarray, path: str | os.PathLike[s
     """Writes H×W root probabilities in [0, 1] as an 8-bit grey PNG, 255 meaning 1. Raises MaskError."""
     _check_probability(probability, path)
     with _writing(path) as beside:
-        png.write(beside, *probability.shape, 1, lambda rows: (probability[rows] * 255 + 0.5).astype(np.uint8))
+        png.write(beside, *probability.shape, 1, lambda rows: _levels(probability[rows], 255).astype(np.uint8))
 
 
 def _strip(probability: np.ndarray) -> bytes:
     """Some rows as TIFF holds them: 16-bit, each pixel as its difference to the left one, deflated."""
-    levels = (probability * 65535 + 0.5).astype("<u2")
+    levels = _levels(probability, 65535).astype("<u2")
     levels[:, 1:] -= levels[:, :-1].copy()
     return zlib.compress(levels)
+
+
+def _levels(probability: np.ndarray, white: int) -> np.ndarray:
+    # Half precision has no 65535: it is left here, some rows at a time.
+    return probability.astype(np.float32) * white + np.float32(0.5)
 
 
 @contextmanager

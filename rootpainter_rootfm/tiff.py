@@ -17,9 +17,9 @@ ORIENTATION_TAG = 274
 
 
 def count_pages(file: BinaryIO) -> int:
-    """The number of pages in an open TIFF."""
+    """The number of pages in an open TIFF; reduced copies of another page are none."""
     with tifffile.TiffFile(file) as tiff:
-        return len(tiff.pages)
+        return sum(not page.aspage().is_reduced for page in tiff.pages)
 
 
 def count_pixels(file: BinaryIO, index: int) -> int:

@@ -205,6 +205,13 @@ def test_pages_are_counted_and_chosen(tmp_path):
             images.read(tmp_path / "a.tif", page=wrong)
 
 
+def test_reduced_copies_are_no_pages(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        tiff.write(PHOTO, photometric="rgb")
+        tiff.write(PHOTO[::2, ::2], photometric="rgb", subfiletype=1)
+    assert images.page_count(tmp_path / "a.tif") == 1
+
+
 def test_three_grey_pages_are_pages_and_not_channels(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY, GREY // 2, GREY // 4]), photometric="minisblack")
     assert images.page_count(tmp_path / "a.tif") == 3

@@ -246,6 +246,15 @@ def test_probability_is_a_compressed_16_bit_tiff(tmp_path, probability):
     assert np.abs(levels / 65535 - probability).max() <= 0.5 / 65535 + 1e-6
 
 
+def test_probabilities_in_half_precision_are_written_as_they_are(tmp_path, probability):
+    half = probability.astype(np.float16)
+    masks.write_probability(half, tmp_path / "p.tif")
+    masks.write_probability_preview(half, tmp_path / "p.png")
+    exact = half.astype(np.float32)
+    assert np.abs(tifffile.imread(tmp_path / "p.tif") / 65535 - exact).max() <= 0.5 / 65535 + 1e-6
+    assert np.abs(imread(tmp_path / "p.png") / 255 - exact).max() <= 0.5 / 255 + 1e-6
+
+
 def test_preview_of_probability_is_an_8_bit_grey_png(tmp_path, probability):
     masks.write_probability_preview(probability, tmp_path / "p.png")
     levels = imread(tmp_path / "p.png")

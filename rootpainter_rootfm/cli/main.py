@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one verb; returns 0 for success, 1 when some items failed, 2 for wrong input, 130 when interrupted."""
+    """Runs one verb; returns 0 for success, 1 when some items failed, 2 for wrong input or a disk's refusal, 130 when
+    interrupted.
+    """
+    _say_what_can_be_said()
     options = build_parser().parse_args(arguments)
     # What tifffile finds odd about a file it still reads would tear the progress bar; what it cannot read is an error.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -42,3 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RootFMError as error:
         print(f"rootfm: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rootfm: {where}{error.strerror or error}.", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def _say_what_can_be_said() -> None:
+    """Where the terminal or file lacks a character, as × in some code pages of Windows, it is replaced."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

@@ -154,7 +154,7 @@ def load_segmenter(options: argparse.Namespace) -> Segmenter:
         segmenter = Segmenter.load(*(options.model or [DEFAULT_MODEL]), settings=settings, progress=progress)
     for card in segmenter.cards:
         if not card.trained:
-            _say(f"Note: the model {card.name} is an untrained stand-in. Its masks show no roots.")
+            _say(f"Note: the model {card.name} has not been trained. Its masks show no roots.")
     return segmenter
 
 

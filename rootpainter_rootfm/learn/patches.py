@@ -48,10 +48,9 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
     side = round(size * DIAGONAL) if turned else size
     reach = max(1, round(side / zoom))
     top, left = _corner(rng, truth, reach)
-    known = np.ones_like(truth.root) if truth.known is None else truth.known
+    known = np.broadcast_to(True, truth.root.shape) if truth.known is None else truth.known
     black = rng.random() < BLACK_BEYOND
-    root, known = (layer.view(np.uint8) * np.uint8(255) for layer in (truth.root, known))
-    layers = ((truth.image, 0), (root, 0), (known, 255))  # with what lies beyond: black, no root, and known
+    layers = ((truth.image, 0), (truth.root, False), (known, True))  # with what lies beyond: black, no root, and known
     squares = [
         _square(layer, top, left, reach, fill if black else None).resize((side, side), Image.Resampling.BILINEAR)
         for layer, fill in layers
@@ -88,16 +87,18 @@ def _corner(rng: Generator, truth: Truth, reach: int) -> tuple[int, int]:
 
 
 def _square(layer: np.ndarray, top: int, left: int, reach: int, fill: int | None) -> Image.Image:
-    """A square of a layer; beyond the borders it holds `fill`, or the mirror image where `fill` is None."""
+    """A square of a layer, of a bool one in black and white; beyond the borders it holds `fill`, or the mirror image
+    where `fill` is None."""
     height, width = layer.shape[:2]
     if 0 <= top <= height - reach and 0 <= left <= width - reach:
-        return Image.fromarray(np.ascontiguousarray(layer[top : top + reach, left : left + reach]))
-    if fill is None:
-        return Image.fromarray(layer[np.ix_(_mirrored(top, reach, height), _mirrored(left, reach, width))])
-    square = np.full((reach, reach, *layer.shape[2:]), fill, np.uint8)
-    inside = layer[max(0, top) : max(0, top + reach), max(0, left) : max(0, left + reach)]
-    square[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
-    return Image.fromarray(square)
+        square = np.ascontiguousarray(layer[top : top + reach, left : left + reach])
+    elif fill is None:
+        square = layer[np.ix_(_mirrored(top, reach, height), _mirrored(left, reach, width))]
+    else:
+        square = np.full((reach, reach, *layer.shape[2:]), fill, layer.dtype)
+        inside = layer[max(0, top) : max(0, top + reach), max(0, left) : max(0, left + reach)]
+        square[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
+    return Image.fromarray(square * np.uint8(255) if square.dtype == bool else square)
 
 
 def _mirrored(start: int, count: int, limit: int) -> np.ndarray:

@@ -16,7 +16,6 @@ import platformdirs
 from .. import files
 from ..errors import ModelError
 from ..progress import Progress, silent
-from . import stand_in
 from .card import ModelCard, card_beside, card_of_file, digest_of, is_model_name
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class Library:
                 (entry.own / _CARD).unlink()
             entry.file.unlink(missing_ok=True)
             if entry.own:
-                entry.own.rmdir()
+                shutil.rmtree(entry.own)  # with what file managers leave in folders
         except OSError as error:
             raise ModelError(
                 f"The model {name} cannot be removed: {error}. Close what uses it and try again."
@@ -176,8 +175,6 @@ class Library:
             beside = folder / card.file
             fetched = self.home / "downloads" / f"{card.sha256}{Path(card.file).suffix}"
             entries.append(_Entry(card, fetched if card.url and not beside.is_file() else beside))
-        if DEFAULT_MODEL not in (card.name for card in cards):
-            entries.insert(0, _Entry(stand_in.CARD, self.home / "stand-in" / stand_in.CARD.file))
         return entries
 
     def _imported(self) -> tuple[list[_Entry], list[str]]:
@@ -196,6 +193,8 @@ class Library:
 
     def _get(self, text: str) -> _Entry:
         entry = self._find(text)
+        if entry is None and text == DEFAULT_MODEL:
+            raise ModelError(f"The bundled model is missing from {bundle_folder()}: install the package again.")
         if entry is None:
             known = ", ".join(card.name for card in self.cards())
             named_as_path = "/" in text or "\\" in text or Path(text).suffix in (*WEIGHTS_SUFFIXES, ".pkl")
@@ -204,17 +203,13 @@ class Library:
         return entry
 
     def _obtain(self, card: ModelCard, file: Path, progress: Progress) -> None:
-        if card.url is None and card != stand_in.CARD:
+        if card.url is None:
             raise ModelError(
                 f"The file of the model {card.name} is missing: {file}. Remove the model and add it again or, "
                 "if it is bundled, install the package again."
             )
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            if card.url is None:
-                with files.replacing(file) as beside:
-                    stand_in.write(beside)
-                return
         except OSError as error:
             raise ModelError(f"The library {self.home} cannot be written: {error.strerror or error}.") from error
         from .download import download

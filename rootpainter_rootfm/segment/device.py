@@ -79,13 +79,15 @@ class Footing:
 
     @classmethod
     def first(cls, device: torch.device) -> Footing:
-        """As much as the device is likely to bear; raises torch's error or MemoryError when it is full already."""
+        """As much as the device is likely to bear; raises torch's error or MemoryError when it is full already, or when
+        this torch has no program for it, as for a card of before 2018."""
         pixels = {"cuda": _MOST_PIXELS, "mps": _MPS_PIXELS}.get(device.type, _CPU_PIXELS)
         if device.type == "cuda":
             free = torch.cuda.mem_get_info(device)[0]
             if free < _LEAST_BYTES:
                 raise MemoryError(f"{free >> 20} MB are free")
             pixels = min(pixels, free // 2 // _BYTES_PER_PIXEL)
+            torch.ones(1, device=device).add_(1)
         return cls(device, device, pixels)
 
     def batch(self, wanted: int | None, tile_pixels: int) -> int:
@@ -108,17 +110,16 @@ def first_footing(name: str) -> Footing:
     """Where to begin, for a device's name as in `choose_device`.
 
     Raises:
-        SettingsError: this machine lacks the device, or other programs have filled the memory of one that was named.
+        SettingsError: this machine lacks the device, or one that was named is full or of a kind that torch cannot use.
     """
     device = choose_device(name)
     try:
         return Footing.first(device)
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
         said = str(error).split("\n")[0]
-    full = f"The memory of {device} is taken by other programs ({said})"
+        full = is_out_of_memory(error)
+    trouble = f"The memory of {device} is taken by other programs" if full else f"torch cannot compute on {device}"
     if name != "auto":
-        raise SettingsError(f"{full}; wait until they are done, or choose auto or cpu.")
-    _log.warning("%s. Working on the CPU.", full)
+        raise SettingsError(f"{trouble} ({said}); {'wait until they are done, or ' * full}choose auto or cpu.")
+    _log.warning("%s (%s). Working on the CPU.", trouble, said)
     return Footing.first(CPU)

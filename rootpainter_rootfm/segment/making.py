@@ -120,9 +120,9 @@ class Making:
 
     def _write_extra(self, path: Path, found: Segmentation, measures: Measures) -> None:
         if path.suffix == ".tif":
-            masks.write_probability(found.probability, path)
+            masks.write_probability(found.probability16, path)
         elif path.suffix == ".png":
-            masks.write_probability_preview(found.probability, path)
+            masks.write_probability_preview(found.probability16, path)
         else:
             segmenter = self.job.segmenter
             about = {"model": "+".join(card.sha256 for card in segmenter.cards), "threshold": segmenter.threshold}

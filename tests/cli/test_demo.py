@@ -36,7 +36,7 @@ def test_the_demo_draws_segments_and_shows(tmp_path, no_network, bright_model, c
         assert sheet.width > 640
     said = capsys.readouterr()
     assert str(out / "overlays.png") in said.out and "mean Dice" in said.out
-    assert "untrained stand-in" in said.err
+    assert "has not been trained" in said.err
 
 
 def test_the_demo_draws_the_same_again_and_so_has_nothing_to_do(tmp_path, bright_model):

@@ -1,11 +1,14 @@
 import json
+import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from rootpainter_rootfm import __version__
 from rootpainter_rootfm.cli.main import main
+from rootpainter_rootfm.files import sha256
 from rootpainter_rootfm.model.checkpoint import read_state, write_safetensors
 from rootpainter_rootfm.model.library import Library
 from rootpainter_rootfm.model.network import MobileSAM
@@ -57,11 +60,14 @@ def test_a_name_can_be_given(capsys, weights):
     assert rootfm(capsys, "models", "info", "field-2")[0] == 0
 
 
-def test_an_untrained_model_is_called_so_wherever_it_is_shown(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("rootpainter_rootfm.model.library.bundle_folder", lambda: tmp_path)
-    assert "untrained" in rootfm(capsys, "models", "list")[1]
-    assert "masks mean nothing" in rootfm(capsys, "models", "info", "rootfm")[1]
-    code, _, err = rootfm(capsys, "models", "export", "rootfm", tmp_path / "r.pth")
+def test_an_untrained_model_is_called_so_wherever_it_is_shown(capsys, tmp_path, weights):
+    raw = tmp_path / "raw.safetensors"
+    shutil.copyfile(weights, raw)
+    card = replace(Library().get("rootfm"), name="raw", file=raw.name, sha256=sha256(raw), trained=False)
+    raw.with_suffix(".json").write_text(card.to_json(), encoding="utf-8")
+    rootfm(capsys, "models", "add", raw)
+    assert "masks mean nothing" in rootfm(capsys, "models", "info", "raw")[1]
+    code, _, err = rootfm(capsys, "models", "export", "raw", tmp_path / "r.pth")
     assert code == 0 and "not been trained" in err
     assert "untrained" in rootfm(capsys, "info")[1]
 

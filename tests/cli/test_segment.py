@@ -152,7 +152,7 @@ def test_an_untrained_model_is_said_to_be_one(photographs, known_models, tmp_pat
     main(["segment", str(photographs), str(tmp_path / "a")])
     assert "untrained" not in capsys.readouterr().err
     main(["segment", str(photographs), str(tmp_path / "b"), "--model", "raw"])
-    assert "raw is an untrained stand-in" in capsys.readouterr().err
+    assert "raw has not been trained" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rootpainter_rootfm.files import sha256
 from rootpainter_rootfm.model import library as library_module
-from rootpainter_rootfm.model import stand_in
-from rootpainter_rootfm.model.card import card_of_file
+from rootpainter_rootfm.model.card import ModelCard
 from rootpainter_rootfm.model.checkpoint import read_state, write_pth, write_safetensors
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
 from rootpainter_rootfm.model.network import MobileSAM
@@ -43,8 +43,23 @@ def put_bundled(bundle):
     """Puts a file and its card into the package; with a `url`, the card alone."""
 
     def put(source, name=DEFAULT_MODEL, **changes):
-        card = card_of_file(source, stand_in.CARD)
-        card = replace(card, name=name, file=f"{name}{source.suffix}", threshold=0.4, **changes)
+        card = ModelCard(
+            name=name,
+            title="Bundled",
+            file=f"{name}{source.suffix}",
+            sha256=sha256(source),
+            licence="CC0-1.0",
+            training_data=(),
+            tile_sizes=(256, 512, 1024),
+            padding="reflect",
+            threshold=0.4,
+            trained=True,
+            weaknesses="",
+            notes="",
+            url=None,
+            size_bytes=source.stat().st_size,
+        )
+        card = replace(card, **changes)
         (bundle / f"{name}.json").write_text(card.to_json(), encoding="utf-8")
         if card.url is None:
             (bundle / card.file).write_bytes(source.read_bytes())

@@ -53,16 +53,13 @@ def test_a_model_is_found_by_name_in_any_case_and_by_sha256(library):
 # ---- the bundled model
 
 
-def test_without_trained_weights_the_default_is_an_untrained_stand_in_of_a_known_checksum(library, bundle):
-    card = library.get(DEFAULT_MODEL)
-    assert not card.trained and "untrained" in card.title and library.origin(card) == "bundled"
-    path = library.path(card)
-    assert sha256(path) == card.sha256 and path.stat().st_size == card.size_bytes
-    network, found = load_model(DEFAULT_MODEL)
-    assert found == card and not network.training
+def test_a_package_without_its_model_says_that_it_must_be_installed_again(library, bundle):
+    assert library.cards() == []
+    with pytest.raises(ModelError, match="missing from .*bundle: install the package again"):
+        load_model(DEFAULT_MODEL)
 
 
-def test_trained_weights_take_the_place_of_the_stand_in(library, bundle, put_bundled, weights):
+def test_the_bundled_model_is_used_where_it_lies(library, bundle, put_bundled, weights):
     card = put_bundled(weights / "half.safetensors")
     assert library.cards() == [card] and library.path(card) == bundle / "rootfm.safetensors"
     assert load_model(DEFAULT_MODEL)[1].threshold == 0.4
@@ -148,6 +145,7 @@ def test_a_library_that_cannot_be_written_says_so(library, weights):
 
 def test_removing_deletes_the_models_files_and_no_others(library, weights):
     library.add(weights / "half.pth")
+    (library.home / "models" / "half" / ".DS_Store").write_bytes(b"a file manager was here")
     library.remove("HALF")
     assert library.find("half") is None and not any((library.home / "models").iterdir())
     with pytest.raises(ModelError, match="no model 'half'"):

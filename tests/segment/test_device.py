@@ -87,11 +87,15 @@ def test_a_gpu_that_others_have_filled_is_passed_over_unless_it_was_asked_for(mo
         devices.first_footing("cuda")
 
 
-def test_another_fault_of_a_gpu_is_not_taken_for_a_lack_of_memory(monkeypatch):
-    def memory(device):
-        raise RuntimeError("CUDA error: device-side assert triggered")
+def test_a_gpu_for_which_torch_has_no_program_is_passed_over_unless_it_was_asked_for(monkeypatch, caplog):
+    def ones(*size, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nCompile with …")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "mem_get_info", memory)
-    with pytest.raises(RuntimeError, match="device-side assert"):
-        devices.first_footing("auto")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (70 << 30, 80 << 30))
+    monkeypatch.setattr(torch, "ones", ones)
+    assert devices.first_footing("auto").device == CPU
+    assert "torch cannot compute on cuda:0 (CUDA error: no kernel image" in caplog.text
+    with pytest.raises(SettingsError, match=r"cannot compute on cuda:0 .* the device\); choose auto or cpu"):
+        devices.first_footing("cuda")

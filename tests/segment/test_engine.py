@@ -198,6 +198,8 @@ def test_who_asks_for_half_precision_is_told_that_it_does_not_hold(halved_cpu):
 
 def test_equal_signatures_mean_equal_weights_and_settings():
     assert segmenter().signature == segmenter(settings=cpu(batch=3)).signature
+    # What a GPU chooses for itself makes no other masks: a folder begun there goes on here.
+    assert segmenter().signature["precision"] == "auto"
     plain = segmenter().signature
     for changes in (
         {"threshold": 0.4},

@@ -39,7 +39,7 @@ def bundled(tmp_path):
     """The model that the package brings; one that has learnt nothing would take an hour."""
     library = Library()
     if not library.get(DEFAULT_MODEL).trained:
-        pytest.skip("no model here has learnt what a root is: the bundled one is the stand-in")
+        pytest.skip("no model here has learnt what a root is")
     path = tmp_path / "bundled.pth"
     library.export(DEFAULT_MODEL, path)
     return path

@@ -1,0 +1,20 @@
+import io
+import sys
+
+from rootpainter_rootfm.cli.main import main
+
+
+def test_what_the_disk_refuses_is_one_sentence_with_the_file(tmp_path, capsys):
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("no folder")
+    assert main(["demo", str(in_the_way / "out"), "--images", "1"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("rootfm: ") and str(in_the_way) in said and "Traceback" not in said
+
+
+def test_what_a_code_page_lacks_does_not_end_a_command(monkeypatch):
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp437", errors="strict"))
+    assert main(["models", "info", "rootfm"]) == 0
+    sys.stdout.flush()
+    assert b"2 ? " in raw.getvalue()
