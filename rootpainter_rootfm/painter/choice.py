@@ -10,7 +10,7 @@ from PyQt5 import QtWidgets
 
 from ..errors import ModelError
 from . import exchange
-from .jobs import JobModel
+from .new_job import JobModel
 from .preferences import NEWEST
 from .session import Session
 

@@ -42,7 +42,7 @@ class Closing(QtCore.QObject):
         running = [job for job in self._session.jobs if not job.state.ended]
         if running:
             state = running[-1].state
-            return f"The folder {running[-1].order.images.name} is being segmented, {state.done} of {state.total} done."
+            return f"The folder {running[-1].name} is being segmented, {state.done} of {state.total} done."
         if trainer.heartbeat is not None and trainer.heartbeat.state == "training":
             return f"The project {trainer.heartbeat.project or ''} is being trained."
         return ""

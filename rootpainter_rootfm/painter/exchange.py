@@ -17,7 +17,6 @@ from uuid import uuid4
 from .. import files
 from ..errors import HostError
 
-PROTOCOL = 1
 SILENT_AFTER = 6.0
 """Seconds without a new beat after which a trainer counts as gone."""
 HEARTBEAT = "rootfm_trainer.json"
@@ -25,6 +24,8 @@ JOB = ".rootfm_job.json"
 TRAINING = ".rootfm_training.json"
 CONFIDENCE = ".rootfm"
 MODELS = "models_rootfm"
+TAKEN = ".rootfm_taken"
+"""Where a trainer of ours keeps the instructions that it has not finished, inside the folder of instructions."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,7 @@ class Heartbeat:
     pid: int
     state: str
     device: str
-    plugin: str = ""
     devices: tuple[str, ...] = ()
-    models: tuple[Mapping[str, Any], ...] = ()
     unet: bool = False
     local_paths: bool = False
     job: Mapping[str, Any] | None = None
@@ -98,9 +97,7 @@ def read_heartbeat(folder: Path) -> Heartbeat | None:
             pid=int(found["pid"]),
             state=str(found["state"]),
             device=str(found.get("device", "")),
-            plugin=str(found.get("plugin", "")),
             devices=tuple(map(str, found.get("devices") or ())),
-            models=tuple(found.get("models") or ()),
             unet=bool(found.get("unet")),
             local_paths=bool(found.get("local_paths")),
             job=found.get("job"),
@@ -201,6 +198,18 @@ def take_back(instruction: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def masks_owed(folder: Path) -> bool:
+    """Whether a request for masks waits in a sync folder, or a trainer of ours took it and has not finished it.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    names = os.listdir(folder / "instructions")
+    if TAKEN in names:
+        names += os.listdir(folder / "instructions" / TAKEN)
+    return any(name.startswith("segment_") for name in names)
 
 
 def refusal(instruction: Path) -> str | None:

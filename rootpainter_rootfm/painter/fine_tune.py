@@ -10,6 +10,7 @@ import pyqtgraph
 from PyQt5 import QtCore, QtWidgets
 
 from . import exchange
+from .choice import checkpoint_title
 from .exchange import TrainingState
 from .session import Session
 from .workers import Poll
@@ -37,7 +38,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self.sentence = _label("Correct a few images, then start: the model learns from what you paint.")
         self.best = QtWidgets.QLabel("–")
         self.last = QtWidgets.QLabel("–")
-        self.saved = QtWidgets.QLabel("–")
+        self.saved = _label("–")
         self.patience = QtWidgets.QProgressBar()
         self.patience.setTextVisible(True)
         self.patience.setFormat("–")
@@ -125,7 +126,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self.sentence.setText(sentence(state))
         self.best.setText(_dice(state.best_dice))
         self.last.setText(_dice(state.history[-1].get("dice")) if state.history else "–")
-        self.saved.setText(state.saved.partition("_")[0] if state.saved else "as it began")
+        self.saved.setText(checkpoint_title(Path(state.saved)) if state.saved else "as it began")
         self._show_patience(state, running)
         self._draw(state)
 

@@ -23,8 +23,9 @@ seconds; <b>S</b> hides it and shows it again.</li>
 wrong are worth more than a whole painted image.</li>
 <li><b>V</b> shows in orange where the model is unsure, <b>View → Images by uncertainty</b> lists the images in which
 it is least sure.</li>
-<li><b>Network → Start training.</b> One annotated image is enough to begin; with two or more the first is kept for
-checking. The plot shows how well the model does there. Training ends by itself when nothing more is gained.</li>
+<li><b>Network → Start training.</b> One annotated image is enough to begin. As long as there are few, a part of your
+strokes on each is kept for checking; later whole images are. The plot shows how well the model does there. Training
+ends by itself when nothing more is gained.</li>
 <li><b>Network → Segment images without annotation again</b> makes the old masks anew with the better model.</li>
 </ol>
 

@@ -25,7 +25,7 @@ class JobWindow(QtWidgets.QDialog):
         super().__init__(parent)
         self._session = session
         self.job = job
-        self.setWindowTitle(f"Segmenting {job.order.images.name}")
+        self.setWindowTitle(f"Segmenting {job.name}")
         self.setCursor(QtCore.Qt.ArrowCursor)
         self.setAttribute(QtCore.Qt.WA_DeleteOnClose)
         self.headline = QtWidgets.QLabel()
@@ -59,7 +59,7 @@ class JobWindow(QtWidgets.QDialog):
         self.cancel_button = QtWidgets.QPushButton("Cancel")
         self.cancel_button.clicked.connect(self.job.cancel)
         self.open_button = QtWidgets.QPushButton("Open folder")
-        self.open_button.clicked.connect(lambda: open_folder(self.job.order.output))
+        self.open_button.clicked.connect(lambda: open_folder(self.job.output))
         self.sheet_button = QtWidgets.QPushButton("Look at the masks")
         self.sheet_button.clicked.connect(self._show_sheet)
         self.close_button = QtWidgets.QPushButton("Close")
@@ -105,7 +105,7 @@ class JobWindow(QtWidgets.QDialog):
         if state.state == "running" and state.current:
             return f"Just now: {state.current}"
         if state.ended and not state.message:
-            return f"The masks are in {self.job.order.output}"
+            return f"The masks are in {self.job.output}"
         return state.message
 
     def _show_failures(self) -> None:
@@ -128,7 +128,7 @@ class JobWindow(QtWidgets.QDialog):
     def _show_sheet(self) -> None:
         preview = self.job.state.preview
         if preview:
-            show_sheet(self.job.order.output / preview, f"Masks of {self.job.order.images.name}", self)
+            show_sheet(self.job.output / preview, f"Masks of {self.job.name}", self)
 
 
 def headline(job: Job) -> str:
@@ -137,7 +137,7 @@ def headline(job: Job) -> str:
     failed = f", {len(state.failed)} failed" if state.failed else ""
     made = state.done - len(state.failed)
     if state.state == "queued":
-        return f"{state.total} images for {job.model.title}"
+        return f"{state.total} images to segment"
     if state.state == "running":
         left = f" · {time_left(state.seconds_left)} left" if state.seconds_left is not None else ""
         return f"{state.done} of {state.total} images{failed}{left}"

@@ -40,12 +40,6 @@ class LibraryProcess(QtCore.QObject):
         self._process.start()
         return self
 
-    def cancel(self) -> None:
-        """Ends the work at once; files are written in one step, so nothing half-made stays, and no signal follows."""
-        self._process.finished.disconnect(self._ended)
-        self._process.kill()
-        _running.discard(self)
-
     def _read(self) -> None:
         while self._process.canReadLine():
             line = bytes(self._process.readLine()).decode("utf-8", errors="replace")

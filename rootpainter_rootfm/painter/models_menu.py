@@ -46,7 +46,6 @@ class ModelsMenu(QtCore.QObject):
         self.menu = QtWidgets.QMenu(TITLE, window)
         self.menu.setToolTipsVisible(True)
         self._jobs = QtWidgets.QMenu("Segmentation jobs", self.menu)
-        self._busy: LibraryProcess | None = None
         insert_after(window.menuBar(), "Network", self.menu)
         # Not at once: a choice that changes the menu comes from an entry of this menu, which must live to its end.
         self._later = QtCore.QTimer(self, singleShot=True, interval=0)
@@ -119,7 +118,7 @@ class ModelsMenu(QtCore.QObject):
         self._jobs.clear()
         for job in reversed(self._session.jobs):
             state = _STATE_NAMES.get(job.state.state, job.state.state)
-            action = self._jobs.addAction(f"{job.order.images.name}: {state}, {job.state.done} of {job.state.total}")
+            action = self._jobs.addAction(f"{job.name}: {state}, {job.state.done} of {job.state.total}")
             action.triggered.connect(partial(self._open_job, job))
         self._jobs.setEnabled(bool(self._session.jobs))
         self.menu.addMenu(self._jobs)
@@ -137,11 +136,9 @@ class ModelsMenu(QtCore.QObject):
             self._show_checkpoint(model.file)
 
     def _show_checkpoint(self, path: Path) -> None:
-        number = path.stem.partition("_")[0]
-        text = f"Checkpoint {choice.checkpoint_title(path)} of this project."
-        box = QtWidgets.QMessageBox(
-            QtWidgets.QMessageBox.Information, f"Checkpoint {number}", text, parent=self._window
-        )
+        title = f"Checkpoint {choice.checkpoint_title(path)}"
+        text = f"{title} of this project."
+        box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Information, title, text, parent=self._window)
         box.setInformativeText(
             f"{path}\n{path.stat().st_size / 1e6:.1f} MB\n\nIt was saved because it did better on this project's "
             "validation annotations than the one before; the first is what the project began with."
@@ -165,7 +162,7 @@ class ModelsMenu(QtCore.QObject):
 
     def _run(self, verb: str, argument: str, said: str) -> None:
         self._window.statusBar().showMessage("Working on the model file…")
-        process = self._busy = LibraryProcess(verb, argument)
+        process = LibraryProcess(verb, argument)
         process.done.connect(lambda result: self._ended(said))
         process.failed.connect(lambda error: self._failed(error))
         process.start()

@@ -206,7 +206,7 @@ class _Creation:
             widget.use_random_weights = random_before
 
     def _complete(self, project: Path, project_file: Path) -> None:
-        os.replace(self._ready, project / "models" / f"000001_{round(time.time())}.pth")
+        files.move(self._ready, project / "models" / f"000001_{round(time.time())}.pth")
         described = json.loads(project_file.read_text(encoding="utf-8"))
         if self._card is not None:
             described["original_model_file"] = self._card.title

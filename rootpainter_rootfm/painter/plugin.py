@@ -10,6 +10,7 @@ from PyQt5 import QtWidgets
 from . import host_segment, new_project, requests
 from .closing import Closing
 from .host import Host, lacking
+from .jobs import adopt
 from .models_menu import ModelsMenu
 from .plugins import Plugin
 from .project import Project
@@ -47,6 +48,7 @@ class RootFMPlugin(Plugin):
         """Follows the window to its sync folder."""
         if self.session is None:
             self.session = Session(folder, self.starts_trainer)
+            self.session.trainer_changed.connect(self._trainer_changed)
         else:
             self.session.work_in(folder)
 
@@ -69,6 +71,10 @@ class RootFMPlugin(Plugin):
             show_failure(window, _PROJECT_PART, self._host.explain(_PROJECT_PART, f"{fault} is missing"))
             return
         window.rootfm_project = Project(self.session, window, window.rootfm_menu.menu)
+
+    def _trainer_changed(self) -> None:
+        if self.session is not None:
+            adopt(self.session)
 
     def shut_down(self) -> None:
         """Ends the trainer that was started for the windows."""

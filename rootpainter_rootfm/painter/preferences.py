@@ -1,4 +1,4 @@
-"""What the user chose, kept between sessions: model, settings, opacity, last folders."""
+"""What the user chose, kept between sessions: model, settings, opacity, format of the masks."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 from PyQt5 import QtCore, QtWidgets
 
 from ..images import is_image_name
-from .choice import uses_foundation_model, window_checkpoints
+from .choice import checkpoint_title, uses_foundation_model, window_checkpoints
 from .exchange import CONFIDENCE
 from .fine_tune import FineTunePanel
 from .image_list import ImageList
@@ -18,6 +18,7 @@ from .models_menu import find_menu
 from .project_view import ProjectView
 from .requests import ask_again
 from .session import Session
+from .trainer_life import Life
 from .waiting import MaskWait
 from .workers import Task
 
@@ -65,8 +66,7 @@ class Project(QtCore.QObject):
 
     def segment_again(self) -> None:
         """A new mask for the image on the screen."""
-        name = os.path.basename(self._window.image_path)
-        self._renew([name], "this image")
+        self._renew([self._shown()], "this image")
 
     def segment_all_again(self) -> None:
         """New masks for every image that the user has not annotated; the annotated ones keep theirs."""
@@ -118,18 +118,32 @@ class Project(QtCore.QObject):
         action.triggered.connect(lambda: act())
         menu.addAction(action)
 
+    def _shown(self) -> str:
+        """The name of the image on the screen."""
+        return os.path.basename(self._window.image_path)
+
+    def _say(self, words: str, milliseconds: int = 6000) -> None:
+        self._window.statusBar().showMessage(words, milliseconds)
+
     def _renew(self, names: list[str], what: str) -> None:
+        trainer = self._session.trainer
+        silent = trainer.life is Life.SILENT and not trainer.starting
         if not names:
-            self._window.statusBar().showMessage("Every image of this project is annotated; their masks stay.", 6000)
-            return
-        if self._session.trainer.alive or self._session.trainer.starting:
-            ask_again(self._session, self._window, names)
-        else:
+            self._say("Every image of this project is annotated; their masks stay.")
+        elif silent and not trainer.expected:
             self._ask_unmodified_trainer(names)
-        self._window.statusBar().showMessage(f"Asked for a new mask of {what}.", 6000)
+            self._say(f"Asked for a new mask of {what}.")
+        else:
+            ask_again(self._session, self._window, names)
+            wait = " No trainer answers; start one: Models → Trainer…." if silent else ""
+            self._say(f"Asked for a new mask of {what}.{wait}")
 
     def _ask_unmodified_trainer(self, names: list[str]) -> None:
-        """RootPainter's own trainer skips images that have a mask, so the old ones must go first."""
+        """RootPainter's own trainer skips images that have a mask, so the old ones must go first.
+
+        For windows that were told to start no trainer, while none of ours answers. Ours makes a mask anew in its place
+        and learns from the corrected one until then, so for one that is merely away the masks must stay.
+        """
         folder = Path(self._window.seg_dir)
         task = Task(lambda cancel, progress: remove_masks(folder, names))
 
@@ -141,9 +155,10 @@ class Project(QtCore.QObject):
         task.start()
 
     def _better(self, name: str) -> None:
-        number = name.partition("_")[0]
-        self._window.statusBar().showMessage(f"A better model was saved ({number}).", 10_000)
-        self.segment_again()
+        # Only a trainer of ours tells of its models, so there is one that understands "again".
+        ask_again(self._session, self._window, [self._shown()])
+        title = checkpoint_title(Path(name))
+        self._say(f"A better model was saved ({title}). Asked for a new mask of this image.", 10_000)
 
 
 def without_annotation(names: list[str], folders: tuple[Path, ...]) -> list[str]:

@@ -10,7 +10,8 @@ from PyQt5 import QtCore, QtWidgets
 from ..masks import MaskFormat
 from .choice import chosen_model, model_choices
 from .job_window import JobWindow
-from .jobs import Job, JobModel
+from .jobs import Job
+from .new_job import JobModel, NewJob
 from .preflight import Finding, Level, Order, Report, check, suggest_output
 from .session import Session
 from .settings_dialog import edit_settings
@@ -225,7 +226,7 @@ class SegmentDialog(QtWidgets.QDialog):
         self._session.preferences.mask_format = order.mask_format.value
         job = self._same_output(order)
         if job is None:
-            job = Job(self._session, order, model, self._report.names)
+            job = NewJob(self._session, order, model, self._report.names)
             job.start()
         else:
             self._session.notice.emit(f"{order.output.name} is being filled already; this is the job that does it.")
@@ -236,7 +237,7 @@ class SegmentDialog(QtWidgets.QDialog):
         """The job that still writes into this folder: a second one would go unnoticed by the first."""
         output = os.path.realpath(order.output)
         running = [job for job in self._session.jobs if not job.state.ended]
-        return next((job for job in running if os.path.realpath(job.order.output) == output), None)
+        return next((job for job in running if os.path.realpath(job.output) == output), None)
 
 
 def show_job(session: Session, job: Job, window: QtWidgets.QWidget) -> JobWindow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,12 @@ class Session(QtCore.QObject):
         self.read_library()
 
     def work_in(self, folder: Path) -> None:
-        """Moves to another sync folder; the trainer of the old one ends, if it is ours."""
+        """Moves to another sync folder; the trainer of the old one ends, if it is ours, and its jobs are left."""
         if folder == self.folder:
             return
         self.trainer.shut_down()
+        for job in self.jobs:
+            job.leave()
         self.folder = folder
         self.trainer = self._control()
         self.trainer_changed.emit()
@@ -88,7 +91,8 @@ class Session(QtCore.QObject):
         process.progress.connect(lambda done, total, _: self.notice.emit(f"{card.title}: {done / max(1, total):.0%}"))
         process.done.connect(lambda path: then(Path(path)))
         process.failed.connect(failed)
-        task = Task(lambda cancel, progress: target.is_file())
+        # False also for a folder that cannot be looked into; the process says why.
+        task = Task(lambda cancel, progress: os.path.isfile(target))
         task.done.connect(lambda there: then(target) if there else process.start())
         task.start()
 

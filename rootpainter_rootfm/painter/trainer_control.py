@@ -74,7 +74,7 @@ class TrainerControl(QtCore.QObject):
 
     def start(self) -> None:
         """Starts a trainer for the sync folder unless one answers or is being looked for."""
-        self._wanted = True
+        self.expected = self._wanted = True
         if self.life is Life.SILENT and self._process is None:
             self._launch()
 
@@ -115,8 +115,10 @@ class TrainerControl(QtCore.QObject):
 
     def _see(self, heartbeat: Heartbeat | None) -> None:
         before = (self.life, self.heartbeat and (self.heartbeat.state, self.heartbeat.job, self.heartbeat.project))
-        self.heartbeat = heartbeat
         self.life = self._judge.see(heartbeat, time.monotonic())
+        if heartbeat is None and self.life is not Life.SILENT:
+            heartbeat = self.heartbeat  # it cannot be read just now; what it said last still holds
+        self.heartbeat = heartbeat
         if self._wanted and self.life is Life.SILENT and self._process is None:
             self._wanted = False  # once: a trainer that cannot start is not started for ever
             self._launch()

@@ -27,15 +27,15 @@ class Judge:
         self._moved = False
 
     def see(self, beat: Heartbeat | None, now: float) -> Life:
-        """One look; `now` is a clock of this machine that never goes back, in seconds."""
-        if beat is None or beat.stopped:
+        """One look; `now` is a clock of this machine that never goes back, in seconds.
+
+        A look that found nothing is no word of an end: the file may be half-written, or held by a virus scanner.
+        """
+        if beat is not None and beat.stopped:
             self._last, self._since, self._moved = None, None, False
-            return Life.SILENT
-        seen = (beat.identity, beat.beat)
-        if seen != self._last:
+        elif beat is not None and (beat.identity, beat.beat) != self._last:
             self._moved = self._last is not None
-            self._last, self._since = seen, now
-        waited = now - (self._since if self._since is not None else now)
-        if self._moved:
-            return Life.ALIVE if waited < SILENT_AFTER else Life.SILENT
-        return Life.UNKNOWN if waited < SILENT_AFTER else Life.SILENT
+            self._last, self._since = (beat.identity, beat.beat), now
+        if self._since is None or now - self._since >= SILENT_AFTER:
+            return Life.SILENT
+        return Life.ALIVE if self._moved else Life.UNKNOWN

@@ -9,7 +9,7 @@ from typing import Any
 
 from PyQt5 import QtCore, QtWidgets
 
-from .exchange import Heartbeat
+from .exchange import Heartbeat, masks_owed
 from .session import Session, show_failure
 from .trainer_life import Life
 from .workers import Poll
@@ -39,16 +39,16 @@ class MaskWait(QtCore.QObject):
         session.trainer_changed.connect(self._trainer_changed)
 
     def _look(self) -> tuple[str, bool, bool]:
-        """In a thread: which mask, whether it is there, whether a request for masks still waits to be taken."""
+        """In a thread: which mask, whether it is there, whether a request for masks still waits to be answered."""
         path = str(self._window.seg_path)
         try:
-            waiting = any(name.startswith("segment_") for name in os.listdir(self._session.folder / "instructions"))
+            owed = masks_owed(self._session.folder)
         except OSError:
-            waiting = True
-        return path, os.path.isfile(path), waiting
+            owed = True
+        return path, os.path.isfile(path), owed
 
     def _see(self, found: tuple[str, bool, bool]) -> None:
-        path, there, untaken = found
+        path, there, owed = found
         if there or path != self._waiting_for:
             self._waiting_for, self._since = path, time.monotonic()
             if there:
@@ -58,9 +58,9 @@ class MaskWait(QtCore.QObject):
                 return
         waited = time.monotonic() - self._since
         if waited >= _PATIENCE:
-            self._explain(waited, untaken)
+            self._explain(waited, owed)
 
-    def _explain(self, waited: float, untaken: bool) -> None:
+    def _explain(self, waited: float, owed: bool) -> None:
         trainer = self._session.trainer
         bar = self._window.statusBar()
         name = Path(self._window.image_path).name
@@ -69,14 +69,14 @@ class MaskWait(QtCore.QObject):
         elif trainer.alive:
             bar.showMessage(f"{_WAITING} of {name}: the trainer {doing(trainer.heartbeat)}. ({waited:.0f} s)", 3000)
         elif trainer.life is Life.SILENT:
-            self._explain_silence(waited, untaken)
+            self._explain_silence(waited, owed)
 
-    def _explain_silence(self, waited: float, untaken: bool) -> None:
+    def _explain_silence(self, waited: float, owed: bool) -> None:
         folder = self._session.folder
-        if untaken:
+        if owed:
             self._say(
                 "No trainer answers",
-                f"The request for a mask lies in {folder / 'instructions'} and nobody takes it.\n\n"
+                f"The request for a mask lies in {folder / 'instructions'} and nobody answers it.\n\n"
                 "Start a trainer: Models → Trainer…, or on the machine that shares this folder: "
                 f"rootfm trainer --syncdir {folder}",
             )

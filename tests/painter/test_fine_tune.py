@@ -83,6 +83,23 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
     assert len(heard) == 1 and panel.again_button.isEnabled() and panel.start_button.isEnabled()
 
 
+def test_better_model_is_named_in_full_and_makes_the_mask_on_the_screen(window, project, sync, qtbot):
+    panel = window.rootfm_project.training
+    tell(project)
+    qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
+    for path in (sync / "instructions").iterdir():
+        path.unlink()
+    tell(project, saved="roots_lab_000001_1700000500.pth")
+    qtbot.waitUntil(lambda: "better model" in window.statusBar().currentMessage(), timeout=10_000)
+    message = window.statusBar().currentMessage()
+    assert "(roots_lab_000001, 1" in message and "Asked for a new mask of this image" in message
+    assert panel.saved.text().startswith("roots_lab_000001, 1")
+    (sent,) = (sync / "instructions").iterdir()
+    content = exchange.read_json(sent)
+    assert content["file_names"] == ["one.png"] and content["rootfm"]["again"] is True
+    assert (project.parent / "segmentations" / "one.png").exists()
+
+
 @pytest.mark.parametrize(
     ("state", "expected"),
     [

@@ -10,10 +10,11 @@ import pytest
 from PyQt5 import QtWidgets
 
 from rootpainter_rootfm.masks import MaskFormat
-from rootpainter_rootfm.painter import exchange, jobs
+from rootpainter_rootfm.painter import exchange, jobs, sync_folder
 from rootpainter_rootfm.painter.exchange import Heartbeat, JobState
 from rootpainter_rootfm.painter.job_window import JobWindow
-from rootpainter_rootfm.painter.jobs import Job, JobModel
+from rootpainter_rootfm.painter.jobs import adopt
+from rootpainter_rootfm.painter.new_job import JobModel, NewJob
 from rootpainter_rootfm.painter.preflight import Order
 from rootpainter_rootfm.painter.session import Session
 from rootpainter_rootfm.painter.trainer_life import Life
@@ -36,7 +37,7 @@ def session(sync, library_home, qtbot, monkeypatch):
 @pytest.fixture
 def job(session, sync):
     order = Order(sync / "datasets", sync / "masks", MaskFormat.ROOTPAINTER)
-    return Job(session, order, JobModel("checkpoint", file=sync / "models" / "000001_1.pth"), NAMES)
+    return NewJob(session, order, JobModel("checkpoint", file=sync / "models" / "000001_1.pth"), NAMES)
 
 
 def trainer_says(session, job=None):
@@ -59,7 +60,7 @@ def take(qtbot, sync):
 
 def write(job, state, identity=None):
     content = {"job": identity or job.id, "state": state, "done": 1, "total": 2}
-    (job.order.output / exchange.JOB).write_text(json.dumps(content))
+    (job.output / exchange.JOB).write_text(json.dumps(content))
 
 
 def shown(qtbot, session, job):
@@ -162,7 +163,7 @@ def test_job_whose_folder_another_one_took_ends(session, job, sync, qtbot):
 
 
 def test_what_an_earlier_job_left_in_the_folder_is_no_sign(session, job, sync, qtbot):
-    job.order.output.mkdir()
+    job.output.mkdir()
     write(job, "done", "earlier")
     job.start()
     qtbot.wait(600)
@@ -188,3 +189,113 @@ def test_failure_that_comes_in_between_is_shown_in_its_place(session, job, qtbot
     job.state = replace(job.state, failed=failed)
     job.changed.emit()
     assert [view.failures.item(row, 0).text() for row in range(3)] == ["a.png", "b.png", "c.png"]
+
+
+def write_adopted(sync, state, done=3, total=9):
+    content = {"job": "abc", "state": state, "done": done, "total": total}
+    (sync / "masks").mkdir(exist_ok=True)
+    (sync / "masks" / exchange.JOB).write_text(json.dumps(content))
+
+
+def test_job_of_an_earlier_window_is_followed_and_cancelled(session, sync, qtbot):
+    write_adopted(sync, "running")
+    trainer_says(session, "abc")
+    adopt(session)
+    adopt(session)
+    (job,) = session.jobs
+    qtbot.waitUntil(lambda: (job.state.done, job.state.total) == (3, 9), timeout=10_000)
+    view = shown(qtbot, session, job)
+    assert view.windowTitle() == "Segmenting masks" and "3 of 9 images" in view.headline.text()
+    job.cancel()
+    qtbot.waitUntil(lambda: cancels(sync) == ["abc"], timeout=10_000)
+    write_adopted(sync, "cancelled")
+    qtbot.waitUntil(lambda: job.state.state == "cancelled", timeout=10_000)
+
+
+def test_job_of_an_earlier_window_waits_while_its_trainer_is_away(session, sync, qtbot):
+    write_adopted(sync, "queued")
+    trainer_says(session, "abc")
+    adopt(session)
+    (job,) = session.jobs
+    qtbot.waitUntil(lambda: job.state.state == "queued", timeout=10_000)
+    session.trainer.life = Life.SILENT
+    qtbot.wait(600)
+    assert not job.state.ended
+    job.cancel()
+    qtbot.waitUntil(lambda: job.state.state == "cancelled", timeout=10_000)
+    assert "as soon as it answers" in job.state.message and not cancels(sync)
+    trainer_says(session, "abc")
+    adopt(session)
+    assert session.jobs == [job]
+    qtbot.waitUntil(lambda: cancels(sync) == ["abc"], timeout=10_000)
+
+
+def test_job_whose_folder_this_computer_does_not_reach_ends_with_the_work(session, qtbot):
+    trainer_says(session, "abc")
+    adopt(session)
+    (job,) = session.jobs
+    qtbot.wait(600)
+    assert job.state.state == "running"
+    trainer_says(session)
+    qtbot.waitUntil(lambda: job.state.ended, timeout=10_000)
+    assert "cannot be reached from this computer" in job.state.message
+
+
+def test_nothing_is_followed_where_the_trainer_does_no_folder(session):
+    adopt(session)
+    trainer_says(session)
+    adopt(session)
+    trainer_says(session, "")
+    adopt(session)
+    assert not session.jobs
+
+
+def test_job_ends_with_a_word_when_the_sync_folder_is_changed(session, job, sync, tmp_path, qtbot):
+    job.start()
+    take(qtbot, sync)
+    trainer_says(session, job.id)
+    sync_folder.make_complete(tmp_path / "second")
+    session.work_in(tmp_path / "second")
+    session.trainer._poll.stop()
+    assert job.state.state == "failed" and f"A trainer that serves {sync} goes on" in job.state.message
+    job.cancel()
+    trainer_says(session)
+    qtbot.wait(200)
+    assert not cancels(sync) and not cancels(tmp_path / "second")
+    session.work_in(sync)
+    session.trainer._poll.stop()
+    trainer_says(session, job.id)
+    adopt(session)
+    assert [known.id for known in session.jobs if not known.state.ended] == [job.id]
+
+
+def test_cancel_that_is_owed_waits_for_the_trainer_of_its_own_folder(session, job, sync, tmp_path, qtbot):
+    job.start()
+    take(qtbot, sync)
+    job.cancel()
+    qtbot.waitUntil(lambda: job.state.state == "cancelled", timeout=10_000)
+    sync_folder.make_complete(tmp_path / "second")
+    session.work_in(tmp_path / "second")
+    session.trainer._poll.stop()
+    trainer_says(session)
+    qtbot.wait(200)
+    assert not cancels(tmp_path / "second")
+    session.work_in(sync)
+    session.trainer._poll.stop()
+    trainer_says(session, job.id)
+    qtbot.waitUntil(lambda: cancels(sync) == [job.id], timeout=10_000)
+
+
+def test_job_that_was_not_sent_when_the_sync_folder_was_changed_is_not_sent(
+    session, job, library, sync, tmp_path, monkeypatch, qtbot
+):
+    ready = []
+    monkeypatch.setattr(session, "prepare", lambda card, then, failed: ready.append(then))
+    job.model = JobModel("default", card=library.default)
+    job.start()
+    sync_folder.make_complete(tmp_path / "second")
+    session.work_in(tmp_path / "second")
+    ready[0](sync / "model.pth")
+    qtbot.wait(200)
+    assert job.state.state == "cancelled" and "before this was sent" in job.state.message
+    assert not sent(sync, "segment") and not sent(tmp_path / "second", "segment")

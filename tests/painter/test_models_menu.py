@@ -78,6 +78,7 @@ def test_help_opens(window, qtbot):
     pick(qtbot, window, "Models", "Help")
     assert any(box.windowTitle() == "Help" for box in dialogs(QtWidgets.QDialog))
     assert "Start training" in TEXT and "One annotated image is enough to begin" in TEXT
+    assert "the first is kept" not in TEXT and "later whole images are" in TEXT
 
 
 def test_damaged_file_is_refused_with_its_cause(window, tmp_path, monkeypatch, qtbot):
@@ -142,6 +143,14 @@ def test_project_offers_its_checkpoints_and_its_choice_is_its_own(launcher, plug
     assert kept.project_model(project.parent) == "checkpoint:000001_1700000000.pth"
     assert kept.model == library.default.name
     assert kept.project_model(project.parent.parent / "another") == NEWEST
+
+
+def test_checkpoint_is_named_in_full(launcher, plugin, library, project, qtbot):
+    (project.parent / "models" / "roots_lab_000001_1700000500.pth").write_bytes(b"x")
+    window = ready(qtbot, launcher.open(project))
+    pick(qtbot, window, "Models", "Details of this model")
+    qtbot.waitUntil(said("Checkpoint roots_lab_000001, 1"), timeout=10_000)
+    assert dialogs()[0].windowTitle().startswith("Checkpoint roots_lab_000001, 1")
 
 
 @pytest.mark.parametrize("entry_text", ["Details of this model", "Verify this model"])

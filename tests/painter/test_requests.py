@@ -8,7 +8,8 @@ from PIL import Image
 
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.preferences import Preferences
-from tests.painter.drawn import pick, ready, said
+from rootpainter_rootfm.painter.trainer_life import Life
+from tests.painter.drawn import NAMES, pick, ready, said
 
 
 @pytest.fixture
@@ -58,22 +59,43 @@ def test_chosen_library_model_is_put_into_the_sync_folder_first(window, sent, sy
     assert content["rootfm"]["model"] == {"name": library.other.name, "sha256": library.other.sha256}
 
 
-def test_again_is_asked_for_where_our_trainer_answers(window, sent, plugin, monkeypatch, qtbot):
-    monkeypatch.setattr(type(plugin.session.trainer), "alive", True)
+@pytest.fixture
+def alive(window, plugin):
+    """A trainer of ours answers."""
+    plugin.session.trainer._poll.stop()
+    plugin.session.trainer.life = Life.ALIVE
+
+
+def test_again_is_asked_for_where_our_trainer_answers(window, sent, alive, qtbot):
     qtbot.keyClick(window, "R")
     content = sent(qtbot)[1]
     assert content["rootfm"]["again"] is True and content["file_names"] == ["one.png"]
 
 
-def test_without_our_trainer_the_old_mask_goes_first(window, sent, project, qtbot):
+@pytest.mark.parametrize("life", [Life.SILENT, Life.UNKNOWN])
+def test_without_any_trainer_the_masks_stay(window, sent, project, plugin, qtbot, life):
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.expected, trainer.life = life is Life.SILENT, life
+    pick(qtbot, window, "Network", "Segment images without annotation again")
+    content = sent(qtbot)[1]
+    assert content["rootfm"]["again"] is True and sorted(content["file_names"]) == sorted(NAMES)
+    qtbot.wait(300)
+    masks = project.parent / "segmentations"
+    assert all((masks / name).exists() for name in NAMES)
+    message = window.statusBar().currentMessage()
+    assert "new mask of 3 images" in message and ("No trainer answers" in message) is (life is Life.SILENT)
+
+
+def test_rootpainters_own_trainer_needs_the_old_mask_gone(window, sent, project, plugin, qtbot):
+    qtbot.waitUntil(lambda: plugin.session.trainer.life is Life.SILENT, timeout=10_000)
     qtbot.keyClick(window, "R")
     content = sent(qtbot)[1]
     assert "again" not in content["rootfm"] and not (project.parent / "segmentations" / "one.png").exists()
     assert (project.parent / "segmentations" / "two.png").exists()
 
 
-def test_all_without_annotation_leaves_the_annotated_out(window, sent, project, plugin, monkeypatch, qtbot):
-    monkeypatch.setattr(type(plugin.session.trainer), "alive", True)
+def test_all_without_annotation_leaves_the_annotated_out(window, sent, alive, project, qtbot):
     Image.fromarray(np.zeros((96, 128, 4), np.uint8)).save(project.parent / "annotations" / "train" / "two.png")
     pick(qtbot, window, "Network", "Segment images without annotation again")
     assert sorted(sent(qtbot)[1]["file_names"]) == ["one.png", "three.png"]

@@ -81,7 +81,7 @@ def test_cancelled_job_keeps_what_is_done(window, sync, qtbot):
     qtbot.waitUntil(lambda: view.job.state.done >= 2, timeout=LONG)
     click(qtbot, view.cancel_button)
     qtbot.waitUntil(lambda: view.job.state.state == "cancelled", timeout=LONG)
-    made = list((view.job.order.output).glob("*.png"))
+    made = list((view.job.output).glob("*.png"))
     assert 2 <= len(made) < 60 and "Cancelled" in view.headline.text()
     for path in made:
         masks.read(path)
@@ -107,7 +107,7 @@ def test_rhizovision_format(window, images, sync, qtbot):
     qtbot.waitUntil(lambda: view.job.state.ended, timeout=LONG)
     from PIL import Image
 
-    picture = Image.open(view.job.order.output / "one.png")
+    picture = Image.open(view.job.output / "one.png")
     assert picture.mode == "L" and set(np.unique(picture)) <= {0, 255}
 
 

@@ -37,6 +37,16 @@ def test_same_beat_for_too_long_is_silence_before_and_after_life():
     assert judge.see(replace(BEAT, beat=2), 8 + SILENT_AFTER + 0.1) is Life.SILENT
 
 
+def test_look_that_finds_nothing_is_no_end_before_its_time():
+    judge = Judge()
+    judge.see(BEAT, 0)
+    assert judge.see(None, 1) is Life.UNKNOWN
+    judge.see(replace(BEAT, beat=2), 2)
+    assert judge.see(None, 3) is Life.ALIVE
+    assert judge.see(replace(BEAT, beat=3), 4) is Life.ALIVE
+    assert judge.see(None, 4 + SILENT_AFTER + 0.1) is Life.SILENT
+
+
 def test_another_process_with_the_same_beat_counts_as_a_change():
     judge = Judge()
     judge.see(BEAT, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.painter import waiting
+from rootpainter_rootfm.painter import exchange, waiting
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
 from tests.painter.drawn import dialogs, make_project, ready, said
@@ -35,6 +35,16 @@ def test_trainer_without_the_plugin_takes_it(window, sync, qtbot):
         path.unlink()
     qtbot.waitUntil(said("A trainer without this plugin answers"), timeout=10_000)
     assert said("'pip install .' in this program's folder")()
+
+
+def test_trainer_of_ours_that_was_stopped_is_not_taken_for_one_without_the_plugin(window, sync, qtbot):
+    taken = sync / "instructions" / exchange.TAKEN
+    taken.mkdir()
+    for path in list((sync / "instructions").glob("segment_*")):
+        path.rename(taken / path.name)
+    qtbot.waitUntil(said("No trainer answers"), timeout=10_000)
+    qtbot.wait(700)
+    assert not said("A trainer without this plugin answers")()
 
 
 def test_word_is_taken_back_when_the_mask_comes(window, sync, qtbot):
@@ -70,8 +80,6 @@ def test_trainer_that_comes_late_is_asked_again(window, plugin, sync, qtbot):
 
 def test_what_the_trainer_could_not_do_is_shown_once(window, plugin, sync, qtbot):
     import json
-
-    from rootpainter_rootfm.painter import exchange
 
     trainer = plugin.session.trainer
     beat = {"protocol": 1, "host": "lab", "pid": 1, "state": "idle", "device": "cpu"}

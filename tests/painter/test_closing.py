@@ -1,0 +1,34 @@
+"""Before a window is closed, work that would end with it is named; work of before it was opened too."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rootpainter_rootfm.painter import exchange
+from rootpainter_rootfm.painter.exchange import Heartbeat
+from rootpainter_rootfm.painter.trainer_life import Life
+from tests.painter.drawn import entry, ready
+
+
+@pytest.fixture
+def window(launcher, library, qtbot):
+    return ready(qtbot, launcher.open())
+
+
+def test_folder_that_goes_on_from_an_earlier_window_is_listed_and_named(window, plugin, sync, monkeypatch, qtbot):
+    (sync / "masks").mkdir()
+    (sync / "masks" / exchange.JOB).write_text(json.dumps({"job": "abc", "state": "running", "done": 3, "total": 9}))
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    monkeypatch.setattr(type(trainer), "running", True)
+    assert window.rootfm_closing._work() == ""
+    trainer.life = Life.ALIVE
+    trainer.heartbeat = Heartbeat(2, "lab", 1, "segmenting", "cpu", job={"id": "abc", "folder": "masks"})
+    trainer.changed.emit()
+    expected = "The folder masks is being segmented, 3 of 9 done."
+    qtbot.waitUntil(lambda: window.rootfm_closing._work() == expected, timeout=10_000)
+    window.rootfm_menu._build()
+    jobs = next(action.menu() for action in window.rootfm_menu.menu.actions() if action.menu())
+    assert jobs.isEnabled() and entry(jobs.actions(), "masks: running, 3 of 9")

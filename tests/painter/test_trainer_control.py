@@ -1,0 +1,64 @@
+"""When a trainer is started, with no trainer at all: what the heartbeat says is given, and the clock too."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from rootpainter_rootfm.painter import trainer_control
+from rootpainter_rootfm.painter.exchange import SILENT_AFTER, Heartbeat
+from rootpainter_rootfm.painter.trainer_control import TrainerControl
+from rootpainter_rootfm.painter.trainer_life import Life
+
+BEAT = Heartbeat(beat=1, host="lab", pid=7, state="segmenting", device="cpu", job={"id": "abc", "folder": "masks"})
+
+
+@pytest.fixture
+def launched(monkeypatch):
+    """The controls that have started a process."""
+    launched = []
+    monkeypatch.setattr(TrainerControl, "_launch", lambda control: launched.append(control))
+    return launched
+
+
+@pytest.fixture
+def see(monkeypatch):
+    """Gives a control one look at the heartbeat, at a second of its clock."""
+
+    def see(control, beat, second):
+        monkeypatch.setattr(trainer_control, "time", SimpleNamespace(monotonic=lambda: second))
+        control._see(beat)
+
+    return see
+
+
+def control(sync, wanted):
+    control = TrainerControl(sync, wanted)
+    control._poll.stop()
+    return control
+
+
+def test_heartbeat_that_cannot_be_read_once_starts_no_second_trainer(sync, launched, see, qapp):
+    trainer = control(sync, wanted=True)
+    for number in range(3):
+        see(trainer, replace(BEAT, beat=number), 2 * number)
+    see(trainer, None, 5)
+    assert trainer.alive and not launched
+    assert trainer.heartbeat.job == BEAT.job  # and the lamp, the jobs and the question when closing still know of it
+
+
+def test_trainer_is_started_when_the_heartbeat_stays_away(sync, launched, see, qapp):
+    trainer = control(sync, wanted=True)
+    see(trainer, BEAT, 0)
+    see(trainer, None, SILENT_AFTER + 1)
+    assert launched == [trainer] and trainer.heartbeat is None
+
+
+def test_trainer_that_the_user_starts_is_meant_to_run_from_then_on(sync, launched, see, qapp):
+    trainer = control(sync, wanted=False)
+    see(trainer, None, 0)
+    assert trainer.life is Life.SILENT and not trainer.expected and not launched
+    trainer.start()
+    assert trainer.expected and launched == [trainer]
