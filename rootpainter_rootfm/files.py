@@ -27,13 +27,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield beside
         with open(beside, "r+b") as written:  # Windows flushes only what may be written to.
             os.fsync(written.fileno())
-        _move(beside, target)
+        move(beside, target)
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _move(beside: Path, target: Path) -> None:
-    """Windows refuses to replace a file while anybody reads it: the window, a virus scanner, a synchronised folder."""
+def move(beside: Path, target: Path) -> None:
+    """Lets a whole file take the place of `target`, patiently.
+
+    Windows refuses to replace a file while anybody reads it: the window, a virus scanner, a synchronised folder.
+    """
     for wait in READING:
         try:
             os.replace(beside, target)

@@ -88,6 +88,7 @@ class Corrections:
 
         Raises:
             DataError: a folder of the project is gone.
+            OSError: the drive of the project is away, as it may be for a while.
         """
         self._listed = None
         found: list[list[Correction]] = []
@@ -194,6 +195,8 @@ class Corrections:
         try:
             files = sorted(path for path in folder.iterdir() if path.suffix == ".png" and path.name[0] != ".")
         except OSError as error:
+            if not folder.parent.is_dir():
+                raise
             raise DataError(f"The folder {folder} cannot be read: {error.strerror or error}.") from error
         return [item for item in map(self._correction, files) if item is not None]
 

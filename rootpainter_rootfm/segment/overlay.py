@@ -78,7 +78,7 @@ def write_sheet(entries: Sequence[Entry], title: str, path: Path) -> None:
     draw.text((_MARGIN, _MARGIN), title, _INK, font)
     for entry, (left, top) in zip(entries, places, strict=True):
         _place(sheet, draw, font, entry, left, top)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     with replacing(path) as beside:
         sheet.save(beside)
 

@@ -46,9 +46,8 @@ class Begun:
                 self._note({other: count for other, count in self._counts.items() if other != file})
 
     def clear(self) -> None:
-        """The trainer ends in good order."""
+        """The trainer ends in good order; what it is still busy with then is not counted once more."""
         with self._lock:
-            self._now.clear()
             self._note({})
 
     def _read(self) -> dict[str, int]:

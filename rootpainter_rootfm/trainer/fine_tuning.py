@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
+from .. import files
 from ..errors import RootFMError
 from .instructions import Instruction
 from .logs import Journal, write_metrics
@@ -54,7 +54,7 @@ class FineTuning:
         self._models, self._journal = models, journal
         self._stop = Event()
         self._device = "cpu"
-        self._file = TrainingFile(request.logs, PATIENCE)
+        self._file = TrainingFile(request.logs, PATIENCE, journal)
         self._told: set[str] = set()
         self._suspected: set[str] = set()
 
@@ -64,8 +64,17 @@ class FineTuning:
         return self.request.instruction
 
     def stop(self) -> None:
-        """Asks it to end at the next step. Safe from any thread."""
+        """Asks it to end before its next step. Safe from any thread."""
         self._stop.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to."""
+        return self._stop.is_set()
+
+    def wait(self) -> None:
+        """Other work goes first; the window hears so."""
+        self._announce("waiting", "Training begins when the masks asked for are made")
 
     def steps(self) -> Iterator[None]:
         """Trains until it is stopped or nothing becomes better any more; yields at least once a second.
@@ -78,13 +87,13 @@ class FineTuning:
         """
         try:
             for _ in self._train_in_memory():
-                if self._stop.is_set():
-                    self._end("stopped", "Training stopped")
-                    return
                 yield
+                if self._stop.is_set():
+                    self._announce("stopped", "Training stopped")
+                    return
         except Exception as error:
             if self._stop.is_set() and isinstance(error, MAY_PASS):
-                self._end("stopped", "Training stopped")  # Else it would be tried again in a second.
+                self._announce("stopped", "Training stopped")  # Else it would be tried again in a second.
                 return
             self.abandon(f"Training failed. {str(error) or type(error).__name__}")
             raise
@@ -120,8 +129,7 @@ class FineTuning:
         latest = self._newest()
         tuner, judge = self._begin(latest.path)
         yield from self._wait_for(corrections)
-        self._show("running", "Training started")
-        self._journal.tell("Training started", request.messages)
+        self._announce("running", "Training started")
         while self._file.without_progress < PATIENCE:
             learnt = yield from tuner.epoch(corrections)
             self._log("train", learnt)
@@ -136,7 +144,7 @@ class FineTuning:
                 tuner, judge = self._begin(latest.path)
             self._file.ripeness = tuner.ripeness
             if tuner.ripeness < 1:
-                self._tell(f"Training learns before its first check, {tuner.ripeness:.0%}")
+                self._announce("running", f"Training learns before its first check, {tuner.ripeness:.0%}")
                 continue
             verdict = yield from judge.compare(tuner.learnt(corrections), corrections)
             saved = verdict.better and self._save(verdict.current.network, latest)
@@ -145,8 +153,9 @@ class FineTuning:
             self._note(verdict, saved)
             if before != (corrections.training, corrections.validation):
                 self._file.without_progress = 0
-            self._tell(f"Training {self._file.without_progress} of max {PATIENCE} epochs without progress")
-        self._end("finished", f"Training finished as {PATIENCE} epochs without progress")
+            so_far = f"Training {self._file.without_progress} of max {PATIENCE} epochs without progress"
+            self._announce("running", so_far)
+        self._announce("finished", f"Training finished as {PATIENCE} epochs without progress")
 
     def _newest(self) -> _Newest:
         path = newest(self.request.models)
@@ -184,8 +193,7 @@ class FineTuning:
                 yield from self._look(corrections)
             elif not told:
                 told = True
-                self._show("waiting", "Training waits for annotations")
-                self._journal.tell("Training waits for annotations", self.request.messages)
+                self._announce("waiting", "Training waits for annotations")
             else:
                 time.sleep(0.1)
             yield
@@ -221,7 +229,7 @@ class FineTuning:
         made = self.request.logs / MODEL
         try:
             write_pth(network.state_dict(), made)
-            os.replace(made, path)
+            files.move(made, path)
         except (OSError, RootFMError) as error:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
@@ -236,16 +244,12 @@ class FineTuning:
         self._log("prev_val", before)
         self._file.add(before, current, verdict.better, saved)
 
-    def _tell(self, message: str) -> None:
-        self._show("running", message)
-        self._journal.tell(message, self.request.messages)
-
     def _tell_once(self, message: str) -> None:
         if message not in self._told:
             self._told.add(message)
             self._journal.fail(message, self.request.messages)
 
-    def _end(self, state: str, message: str) -> None:
+    def _announce(self, state: str, message: str) -> None:
         self._show(state, message)
         self._journal.tell(message, self.request.messages)
 

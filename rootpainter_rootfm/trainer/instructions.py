@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Instruction:
     """One thing that the window asks for.
 
     Attributes:
-        file: Name of its file.
+        file: Name of its file among what was taken.
         name: One of `NAMES`.
         content: The JSON object, as the window wrote it.
     """
@@ -82,55 +82,54 @@ class InstructionBox:
         self._sync = sync
         self._taken = sync.instructions / _TAKEN
         self._report = report
-        self._trials: dict[str, _Trial] = {}
+        self._trials: dict[Path, _Trial] = {}
         self._waiting: dict[str, Instruction] = {}
-        self._unmoved: dict[str, Path] = {}
+        self._unmoved: dict[Path, Path] = {}
         self._begun = Begun(self._taken)
         # Known from here on: a trainer needs seconds to start, and a training asked for meanwhile is wanted.
         self._left = _listing(sync.instructions)
 
     def resume(self) -> list[Instruction]:
-        """At the start: what an earlier run took and did not finish; what no longer means anything is put aside.
+        """At the start: what an earlier run took and did not finish.
 
-        Masks asked for while no trainer ran are still wanted, for the window waits for them. A training asked for
-        then is not begun hours later behind the user's back: a message says so.
+        What was asked for while no trainer ran is still wanted: the window waits for masks, and who stopped or
+        cancelled something does not want it taken up again. Only a training is not begun hours later behind the
+        user's back: a message says so.
         """
         for file in self._left:
+            path = self._sync.instructions / file
             try:
-                instruction = _parse(self._sync.instructions, file)
+                instruction = _parse(path)
             except (OSError, ValueError):
                 continue
             if instruction.name == "start_training":
-                self.fail(instruction, "No trainer was running when training was started. Start it again now.")
-            elif instruction.name != "segment":
-                self.finish(instruction)
+                reason = "No trainer was running when training was started. Start it again now."
+                self._set_aside(path, reason, instruction)
         return [instruction for file in _listing(self._taken) if (instruction := self._resumed(file))]
 
     def take(self) -> list[Instruction]:
         """The instructions that came since the last call and those to be tried again, in the order they were sent.
 
-        What cannot be read is tried at most once a second, and given up after `TRIES`.
+        What cannot be read is tried at most once a second, and given up after `TRIES`. While the drive is away nothing
+        is tried.
 
         Raises:
             OSError: the drive cannot be reached just now.
         """
-        if self._sync.root.is_dir():
-            self._sync.instructions.mkdir(exist_ok=True)
+        if not self._sync.root.is_dir():
+            return []
+        self._sync.instructions.mkdir(exist_ok=True)
         # What was done while the drive was away would be carried out again at the next start.
-        self._unmoved = {file: place for file, place in self._unmoved.items() if not self._move(file, place)}
-        fresh = [self._waiting.pop(file) for file in list(self._waiting) if self._trials[file].due]
+        self._unmoved = {path: folder for path, folder in self._unmoved.items() if not _move(path, folder)}
+        fresh = [self._waiting.pop(file) for file in list(self._waiting) if self._trials[self._taken / file].due]
         for file in _listing(self._sync.instructions):
-            if file in self._unmoved or file in self._trials and not self._trials[file].due:
+            path = self._sync.instructions / file
+            if path in self._unmoved or path in self._trials and not self._trials[path].due:
                 continue
             try:
-                instruction = _parse(self._sync.instructions, file)
-                self._taken.mkdir(exist_ok=True)
-                os.replace(self._sync.instructions / file, self._taken / file)
+                fresh.append(self._take(path))
             except (OSError, ValueError) as error:
-                self._failed_try(file, self._sync.instructions, str(error))
-            else:
-                self._trials.pop(file, None)
-                fresh.append(instruction)
+                self._failed_try(path, str(error))
         return fresh
 
     def begin(self, instruction: Instruction) -> None:
@@ -143,11 +142,13 @@ class InstructionBox:
 
     def finish(self, instruction: Instruction) -> None:
         """It was carried out: to ``executed_instructions``."""
-        self._put_away(instruction.file, self._sync.executed)
+        self._begun.forget(instruction.file)
+        self._put_away(self._taken / instruction.file, self._sync.executed)
 
     def fail(self, instruction: Instruction, reason: str, details: str = "") -> None:
         """It cannot be carried out: to ``failed_instructions``, with the reason beside it."""
-        self._set_aside(instruction.file, reason, instruction, details)
+        self._begun.forget(instruction.file)
+        self._set_aside(self._taken / instruction.file, reason, instruction, details)
 
     def retry(self, instruction: Instruction, reason: str) -> bool:
         """It failed for a cause that may pass, such as a file still being synchronised.
@@ -156,8 +157,9 @@ class InstructionBox:
             Whether `take` will give it again; if not, it was given up and reported.
         """
         self._begun.forget(instruction.file)
-        first = instruction.file not in self._trials
-        if not self._failed_try(instruction.file, self._taken, reason, instruction):
+        path = self._taken / instruction.file
+        first = path not in self._trials
+        if not self._failed_try(path, reason, instruction):
             return False
         self._waiting[instruction.file] = instruction
         if first:
@@ -173,66 +175,73 @@ class InstructionBox:
         return withdrawn
 
     def release(self) -> None:
-        """The trainer ends in good order: what it worked on did not bring it down."""
+        """The trainer ends because it was asked to: what it works on did not bring it down."""
         self._begun.clear()
 
     def _resumed(self, file: str) -> Instruction | None:
         try:
-            return _parse(self._taken, file)
+            return _parse(self._taken / file)
         except (OSError, ValueError) as error:
-            self._set_aside(file, str(error), None, "")
+            self._set_aside(self._taken / file, str(error))
             return None
 
-    def _failed_try(self, file: str, folder: Path, reason: str, instruction: Instruction | None = None) -> bool:
+    def _take(self, path: Path) -> Instruction:
+        instruction = _parse(path)
+        self._taken.mkdir(exist_ok=True)
+        # RootPainter names a file by its content: what is asked for twice comes twice under the same name.
+        taken, number = self._taken / path.name, 1
+        while taken.exists():
+            number += 1
+            taken = self._taken / f"{path.name}-{number}"
+        os.replace(path, taken)
+        self._trials.pop(path, None)
+        return replace(instruction, file=taken.name)
+
+    def _failed_try(self, path: Path, reason: str, instruction: Instruction | None = None) -> bool:
         """Counts a failed try; False when it was the last, or when the window took the file back."""
-        trial = self._trials.setdefault(file, _Trial())
+        trial = self._trials.setdefault(path, _Trial())
         try:
-            stat = (folder / file).stat()
+            stat = path.stat()
             stamp = (stat.st_mtime_ns, stat.st_size)
         except OSError:
-            if _taken_back(folder / file):
-                self._trials.pop(file, None)
+            if _taken_back(path):
+                self._trials.pop(path, None)
                 return False
             stamp = trial.stamp
         if trial.stamp != stamp:
-            trial = self._trials[file] = _Trial(stamp)
+            trial = self._trials[path] = _Trial(stamp)
         trial.count += 1
         trial.last = time.monotonic()
         if trial.count < TRIES:
             return True
-        self._set_aside(file, reason, instruction, "")
+        self._set_aside(path, reason, instruction)
         return False
 
-    def _set_aside(self, file: str, reason: str, instruction: Instruction | None, details: str) -> None:
-        self._put_away(file, self._sync.failed)
+    def _set_aside(self, path: Path, reason: str, instruction: Instruction | None = None, details: str = "") -> None:
+        self._put_away(path, self._sync.failed)
         try:
-            files.write_text(self._sync.failed / f"{file}_exception.txt", f"{reason}\n{details}")
+            files.write_text(self._sync.failed / f"{path.name}_exception.txt", f"{reason}\n{details}")
         except OSError as error:
             logger.warning("The reason could not be kept in %s: %s", self._sync.failed, error)
         self._report(reason, instruction, details)
 
-    def _put_away(self, file: str, folder: Path) -> None:
-        self._trials.pop(file, None)
-        self._begun.forget(file)
-        if not self._move(file, folder):
-            logger.warning("%s cannot be moved to %s yet", file, folder)
-            self._unmoved[file] = folder
+    def _put_away(self, path: Path, folder: Path) -> None:
+        self._trials.pop(path, None)
+        if not _move(path, folder):
+            logger.warning("%s cannot be moved to %s yet", path.name, folder)
+            self._unmoved[path] = folder
 
-    def _move(self, file: str, folder: Path) -> bool:
-        """Moves a file to `folder`, wherever it lies; False when that has to be tried again."""
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError:
-            return False
-        for place in (self._taken, self._sync.instructions):
-            try:
-                os.replace(place / file, folder / file)
-                return True
-            except FileNotFoundError:
-                continue  # It lies in the other place, or the window took it back.
-            except OSError:
-                return False
-        return True
+
+def _move(path: Path, folder: Path) -> bool:
+    """Moves a file to `folder`; False when that has to be tried again."""
+    try:
+        folder.mkdir(exist_ok=True)
+        os.replace(path, folder / path.name)
+    except FileNotFoundError:
+        return _taken_back(path)
+    except OSError:
+        return False
+    return True
 
 
 def _listing(folder: Path) -> list[str]:
@@ -256,11 +265,12 @@ def _taken_back(path: Path) -> bool:
         return False
 
 
-def _parse(folder: Path, file: str) -> Instruction:
+def _parse(path: Path) -> Instruction:
+    file = path.name
     name = file.rpartition("_")[0]
     if name not in NAMES:
         raise ValueError(f"{file} is not an instruction that this trainer knows ({', '.join(NAMES)}).")
-    text = (folder / file).read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
     if not text.strip():
         raise ValueError(f"The instruction {file} is empty.")
     try:

@@ -6,9 +6,10 @@ import json
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from .. import files
+from .logs import Journal
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +24,23 @@ class JobFile:
         folder: The output folder; made if absent.
         job: The window's name for the job.
         total: Images in all.
+        journal: Writes later what cannot be written now.
+
+    Attributes:
+        made: Names of images that need no more work when the job is gone on with, also by the trainer's next start.
     """
 
-    def __init__(self, folder: Path, job: str, total: int) -> None:
-        self._path = folder / FILE
+    def __init__(self, folder: Path, job: str, total: int, journal: Journal) -> None:
+        self._path, self._journal = folder / FILE, journal
         self._job, self._total = job, total
         self._done, self._current = 0, ""
         self._failed: list[tuple[str, str]] = []
         self._started: float | None = None
         self._began = self._last = 0.0
         self._first = 0
+        self.made = self._made_before()
+        with suppress(OSError):  # Who writes masks there says why that cannot be.
+            folder.mkdir(parents=True, exist_ok=True)
 
     def queue(self) -> None:
         """The job waits for others."""
@@ -59,6 +67,13 @@ class JobFile:
         self._current = ""
         self._write(state, message, preview)
 
+    def _made_before(self) -> set[str]:
+        try:
+            shown = json.loads(self._path.read_text(encoding="utf-8"))
+            return set(shown["made"]) if shown["job"] == self._job else set()
+        except (OSError, ValueError, KeyError, TypeError):
+            return set()
+
     def _seconds_left(self) -> float | None:
         made = self._done - self._first
         return (time.monotonic() - self._began) / made * (self._total - self._done) if made > 0 else None
@@ -77,9 +92,9 @@ class JobFile:
             "ended": time.time() if state in ("done", "cancelled", "failed") else None,
             "message": message,
             "preview": preview,
+            "made": sorted(self.made) if state == "queued" else [],
         }
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_text(self._path, json.dumps(shown, indent=1))
+            self._journal.write(self._path, json.dumps(shown, indent=1))
         except OSError as error:
             logger.warning("The progress cannot be shown in %s: %s", self._path.parent, error)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
+
+from .. import files
 
 if TYPE_CHECKING:
     from ..learn.metrics import Confusion
@@ -39,11 +43,32 @@ def message_name(text: str) -> str:
 
 
 class Journal:
-    """Where the trainer tells what happens: the window's message folder, and the log in the sync folder."""
+    """Where the trainer tells what happens: messages and files of state for the window, the log in the sync folder."""
 
     def __init__(self, sync_dir: Path) -> None:
         self._log = sync_dir / "server_log.txt"
         self.last_error: dict[str, object] | None = None
+        self._unwritten: dict[Path, str] = {}
+        self._lock = Lock()
+
+    def write(self, path: Path, text: str) -> None:
+        """Writes a file by which a window knows how its work goes; its last word must not be lost. Safe in any thread.
+
+        Raises:
+            OSError: that is not possible just now; `catch_up` writes it later.
+        """
+        with self._lock:
+            self._unwritten[path] = text
+            files.write_text(path, text)
+            del self._unwritten[path]
+
+    def catch_up(self) -> None:
+        """Writes what could not be written, as while a drive was away."""
+        with self._lock:
+            for path, text in list(self._unwritten.items()):
+                with suppress(OSError):
+                    files.write_text(path, text)
+                    del self._unwritten[path]
 
     def tell(self, message: str, folder: Path | None) -> None:
         """Shows `message` in the window of the project that `folder` (its ``messages``) belongs to, and logs it."""

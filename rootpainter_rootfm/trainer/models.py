@@ -55,7 +55,7 @@ def for_unet(request: SegmentRequest) -> bool:
     Raises:
         Refused: the models are of two kinds, or of none that is known.
     """
-    if request.model and len(request.model_paths) <= 1 and (request.model_paths or request.model_dir is None):
+    if request.names_library_model:
         return False
     if request.model_paths:
         return _kind(request.model_paths) == "unet"
@@ -117,7 +117,7 @@ class Models:
         return copy
 
     def _paths(self, request: SegmentRequest) -> list[str | Path]:
-        if request.model and len(request.model_paths) <= 1 and (request.model_paths or request.model_dir is None):
+        if request.names_library_model:
             return [self.library_model(request.model)]
         if request.model_paths:
             return list(request.model_paths)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import images
+from ..errors import ImageError
 from ..masks import MaskFormat
 from ..segment.settings import SegmentSettings
 from .instructions import Instruction
@@ -59,6 +60,11 @@ class SegmentRequest:
         """Name of the project that asks."""
         return self.model_dir.parent.name if self.model_dir is not None else None
 
+    @property
+    def names_library_model(self) -> bool:
+        """Whether the library model is meant, whatever models a project has; a path is that of the window's copy."""
+        return bool(self.model) and len(self.model_paths) <= 1 and (bool(self.model_paths) or self.model_dir is None)
+
     def target(self, name: str) -> Path:
         """Where the mask of an image belongs."""
         return self.output / (Path(name).stem + self.mask_format.suffix)
@@ -74,13 +80,15 @@ class SegmentRequest:
         Raises:
             Refused: something is missing, unknown, or outside the sync folder without permission.
             SettingsError: a setting is unknown or outside its range.
-            ImageError: the folder of images cannot be listed.
+            ImageError: the folder of images cannot be reached; a drive that is away may come back.
         """
         content, own = instruction.content, instruction.own
         local = own.get("local_paths") is True
         if local:
             content = content | {key: own[key] for key in ("dataset_dir", "seg_dir") if key in own}
         folder, output = (_path(content, key, sync, local) for key in ("dataset_dir", "seg_dir"))
+        if not folder.is_dir():
+            raise ImageError(f"The folder of images {folder} cannot be reached.")
         paths = content.get("model_paths") or []
         model = own.get("model") or {}
         if not isinstance(paths, list) or not isinstance(model, dict):
@@ -118,7 +126,7 @@ class TrainingRequest:
         messages: Folder of the messages.
         masks: Folder of the masks that the user corrects, if the window names it.
         model: Name and sha256 of the library model to begin with when the project has none yet, or empty.
-        settings: How the window segments; training takes the device from it.
+        settings: How the window segments; training takes device, scale and balance from it.
     """
 
     instruction: Instruction
@@ -142,11 +150,10 @@ class TrainingRequest:
         """Reads the instruction; raises `Refused` or SettingsError as `SegmentRequest.parse` does."""
         own = instruction.own
         keys = ("model_dir", "dataset_dir", "train_annot_dir", "val_annot_dir", "log_dir", "message_dir")
-        local = own.get("local_paths") is True
-        paths = [_path(instruction.content, key, sync, local) for key in keys]
+        paths = [_path(instruction.content, key, sync) for key in keys]
         model = own.get("model") if isinstance(own.get("model"), dict) else {}
         named = {key: str(model[key]) for key in ("name", "sha256") if key in model}
-        masks = _path(instruction.content, "seg_dir", sync, local) if "seg_dir" in instruction.content else None
+        masks = _path(instruction.content, "seg_dir", sync) if "seg_dir" in instruction.content else None
         return cls(instruction, *paths, masks, named, SegmentSettings.from_dict(own.get("settings") or {}))
 
 
@@ -170,7 +177,7 @@ def find_messages(content: Mapping[str, Any], sync: SyncFolder) -> Path | None:
         return None
 
 
-def _path(content: Mapping[str, Any], key: str, sync: SyncFolder, local: bool) -> Path:
+def _path(content: Mapping[str, Any], key: str, sync: SyncFolder, local: bool = False) -> Path:
     if key not in content:
         raise Refused(f"The instruction lacks {key}.")
     return sync.path(content[key], local)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Cancelled, ImageError, RootFMError
@@ -29,21 +30,27 @@ class ProjectSegmenting:
         self.instruction = request.instruction
         self._models, self._journal = models, journal
         self._names = deque(request.names)
-        self._failed: list[str] = []
+        self._failed: dict[str, str] = {}
         self._token = CancelToken()
 
     def run(self, between: Callable[[], None]) -> bool:
         """Makes the next mask; whether that was the last.
 
         Raises:
-            ImageError: images could not be segmented; it may help to try again, for they may be incomplete yet.
+            ImageError: images could not be segmented. It may help to run it again, for they may be incomplete yet; only
+                these are tried then.
+            OSError: the folder of images cannot be reached just now.
         """
+        _reach(self.request.images)
         if self._names:
-            name = self._names.popleft()
+            name = self._names[0]
             if self.request.wanted(name):
                 self._segment(name)
+            self._names.popleft()
         if not self._names and self._failed:
-            raise ImageError(" ".join(self._failed))
+            failed, self._failed = self._failed, {}
+            self._names.extend(failed)
+            raise ImageError(" ".join(failed.values()))
         return not self._names
 
     def interrupt(self) -> None:
@@ -70,7 +77,8 @@ class ProjectSegmenting:
             overwrite=True,
             confidence=request.confidence,
         )
-        self._failed += [result.cause for result in job.run(cancel=self._token).failed]
+        for failed in job.run(cancel=self._token).failed:
+            self._failed[name] = failed.cause
 
 
 class FolderSegmenting:
@@ -81,7 +89,7 @@ class FolderSegmenting:
         self.instruction = request.instruction
         self._models, self._journal = models, journal
         self._token = CancelToken()
-        self._file = JobFile(request.output, request.job or request.instruction.file, len(request.names))
+        self._file = JobFile(request.output, request.job or request.instruction.file, len(request.names), journal)
         self._file.queue()
         self._put_off = False
 
@@ -90,27 +98,35 @@ class FolderSegmenting:
 
         Raises:
             RootFMError: the model cannot be used, or no image can be worked on.
+            OSError: a folder cannot be reached just now. To run it again makes what is missing.
         """
         request = self.request
-        # A window that knows us hears of masks that are not ours; for another one they are done, as ever.
-        names = [name for name in request.names if request.job or request.wanted(name)]
+        _reach(request.images)
+        names = [name for name in request.names if name not in self._file.made]
+        if not request.job:  # A window that knows us hears of masks that are not ours; for another one they are done.
+            names = [name for name in names if request.wanted(name)]
         already = len(request.names) - len(names)
         self._file.start(already)
         job = None
+
+        def before_next() -> None:
+            between()
+            self._reach_all()
+
         try:
             if names:
                 job = self._job(names)
-                job.run(lambda done, _, current: self._show(job, already + done, current), self._token, between)
+                job.run(lambda done, _, current: self._show(job, already + done, current), self._token, before_next)
+            self._reach_all()
         except (RootFMError, OSError) as error:
-            if not self._token.cancelled:
-                raise
-            if self._put_off:
-                self._file.put_off()
-            else:
-                reached = job.report.reached if job is not None else 0
-                self._file.end("cancelled", f"Stopped after {reached} of {len(names)} images.")
-            # Whatever fails by then, nobody wants it tried again.
-            raise Cancelled("Stopped on request.") from error
+            self._keep(job)
+            if self._token.cancelled:
+                self._say_stopped(job, len(names))
+                # Whatever fails by then, nobody wants it tried again.
+                raise Cancelled("Stopped on request.") from error
+            self._file.queue()
+            self._reach_all()  # Whatever noticed it, a drive that is away comes back.
+            raise
         self._end(job, already)
         return True
 
@@ -130,6 +146,23 @@ class FolderSegmenting:
     def abandon(self, message: str) -> None:
         """It is given up; the window hears why."""
         self._file.end("failed", message)
+
+    def _reach_all(self) -> None:
+        _reach(self.request.images, self.request.output)
+
+    def _keep(self, job: FolderJob | None) -> None:
+        """Notes what a job made that does not come to its end; without `again` the masks themselves tell."""
+        from ..segment.report import Status
+
+        if job is not None and self.request.again:
+            self._file.made |= {result.image.name for result in job.report.having(Status.MADE)}
+
+    def _say_stopped(self, job: FolderJob | None, total: int) -> None:
+        if self._put_off:
+            self._file.put_off()
+        else:
+            reached = job.report.reached if job is not None else 0
+            self._file.end("cancelled", f"Stopped after {reached} of {total} images.")
 
     def _job(self, names: list[str]) -> FolderJob:
         from ..segment.folder import FolderJob
@@ -157,3 +190,10 @@ class FolderSegmenting:
             self._show(job, len(self.request.names), "")
         self._file.end("done", message, SHEET if job is not None and job.preview else None)
         self._journal.tell(message, self.request.messages)
+
+
+def _reach(*folders: Path) -> None:
+    """Raises OSError where a folder is gone: mostly its drive is away, and what fails meanwhile is tried again."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise OSError(f"The folder {folder} cannot be reached.")

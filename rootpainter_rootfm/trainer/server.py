@@ -113,6 +113,7 @@ class Server:
         for instruction in self._box.take():
             self._answer(instruction)
         self._settle()
+        self._journal.catch_up()
         if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
             self._look_at_machine()
         self._heartbeat.beat()
@@ -120,8 +121,7 @@ class Server:
     def wind_up(self) -> bool:
         """Ends what is being done and says so; whether it has ended."""
         ended = self.worker.end(SECONDS_TO_END)
-        if ended:
-            self._box.release()
+        self._box.release()
         self._unet.end()
         self._settle()
         self._heartbeat.stop()
@@ -149,7 +149,9 @@ class Server:
         if for_unet(request):
             self._unet.segment(request)
             return True
-        work = self._works[instruction.file] = self._work(request)
+        # One that is tried again knows what it has done.
+        work = self._works.get(instruction.file) or self._work(request)
+        self._works[instruction.file] = work
         self.worker.add(work, urgent=request.of_project)
         if request.of_project and not self._training_request():
             # Who goes from image to image may believe that training is on.
@@ -174,7 +176,10 @@ class Server:
         if latest is not None and latest.suffix == UNET or latest is None and not request.model:
             self._unet.train(request, absolute(instruction.content, self.sync))
             return True
-        self.worker.train(FineTuning(request, self._models, self._journal))
+        training = FineTuning(request, self._models, self._journal)
+        if self.worker.busy:
+            training.wait()
+        self.worker.train(training)
         return True
 
     def _give_up(self, instruction: Instruction) -> None:

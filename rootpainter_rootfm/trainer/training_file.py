@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import files
+from .logs import Journal
 
 if TYPE_CHECKING:
     from ..learn.measuring import Measured
@@ -23,6 +23,7 @@ class TrainingFile:
     Args:
         logs: the project's folder of logs.
         patience: epochs without progress after which training ends.
+        journal: writes later what cannot be written now.
 
     Attributes:
         epoch, without_progress: epochs validated, and those since a better model was saved.
@@ -30,11 +31,11 @@ class TrainingFile:
         saved: file name of the last model that it saved.
     """
 
-    def __init__(self, logs: Path, patience: int) -> None:
+    def __init__(self, logs: Path, patience: int, journal: Journal) -> None:
         self.epoch = self.without_progress = 0
         self.ripeness = 0.0
         self.saved: str | None = None
-        self._path = logs / STATE
+        self._path, self._journal = logs / STATE, journal
         self._history: list[dict[str, float]] = []
         self._started = time.time()
         self._patience = patience
@@ -43,7 +44,7 @@ class TrainingFile:
         """Writes it anew.
 
         Raises:
-            OSError: that is not possible.
+            OSError: that is not possible just now.
         """
         shown: dict[str, Any] = {
             "started": self._started,
@@ -57,7 +58,7 @@ class TrainingFile:
             "history": self._history,
             "saved": self.saved,
         }
-        files.write_text(self._path, json.dumps(shown))
+        self._journal.write(self._path, json.dumps(shown))
 
     def add(self, before: Measured, current: Measured, better: bool, saved: bool) -> None:
         """An epoch was validated: the best model before it, its own, and whether that is better and was saved."""

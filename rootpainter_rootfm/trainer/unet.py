@@ -71,7 +71,7 @@ class UNetTrainer:
             Refused: RootPainter's trainer is not installed.
         """
         process = self._running()
-        job = _Job(request, process.folder)
+        job = _Job(request, process.folder, self._journal)
         if request.of_project:
             self._jobs.insert(0, job)
         else:
@@ -130,9 +130,10 @@ class UNetTrainer:
             yield from self._answered(answer)
         for job in [job for job in self._jobs if job.over]:
             self._jobs.remove(job)
-            job.end(self._journal)
+            job.end()
             yield Outcome(job.request.instruction, "finished")
-        if self._training is not None:
+        # Before it has answered to Start it may still say that it does not train.
+        if self._training is not None and not self._asked:
             self._ask_whether_it_trains(process)
 
     def _answered(self, answer: Answer) -> Iterator[Outcome]:
@@ -171,8 +172,9 @@ class UNetTrainer:
 class _Job:
     """A request whose images are given away one by one."""
 
-    def __init__(self, request: SegmentRequest, folder: Path) -> None:
+    def __init__(self, request: SegmentRequest, folder: Path, journal: Journal) -> None:
         self.request = request
+        self._journal = journal
         self.given: dict[str, str] = {}
         self._names = deque(request.names)
         self._failed: list[tuple[str, str]] = []
@@ -180,7 +182,7 @@ class _Job:
         self._output = folder / "anew" / request.instruction.file if request.again else request.output
         self._file = None
         if not request.of_project:
-            self._file = JobFile(request.output, request.job or request.instruction.file, len(request.names))
+            self._file = JobFile(request.output, request.job or request.instruction.file, len(request.names), journal)
             self._file.start()
 
     @property
@@ -209,8 +211,8 @@ class _Job:
     def _content(self, name: str) -> dict[str, Any]:
         """The instruction for one image, as RootPainter's window would write it, with absolute paths."""
         request = self.request
-        for folder in (self._output, request.output):
-            folder.mkdir(parents=True, exist_ok=True)
+        request.output.mkdir(exist_ok=True)
+        self._output.mkdir(parents=True, exist_ok=True)
         content: dict[str, Any] = {
             "dataset_dir": str(request.images),
             "seg_dir": str(self._output),
@@ -243,7 +245,7 @@ class _Job:
         if self._file is not None:
             self._file.show(self.done, name, self._failed)
 
-    def end(self, journal: Journal) -> None:
+    def end(self) -> None:
         """Tells how it went."""
         message = f"Segmented {self.done - len(self._failed)} of {self.done} images."
         if self._failed:
@@ -251,7 +253,7 @@ class _Job:
         if self._file is not None:
             self._file.end("done", message)
         if self._failed:
-            journal.fail(message, self.request.messages)
+            self._journal.fail(message, self.request.messages)
 
     def cancel(self) -> None:
         """Leaves word that it was stopped."""

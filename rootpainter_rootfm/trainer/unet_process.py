@@ -92,6 +92,13 @@ class UNetProcess:
         if not (self.folder / READY).exists():
             return
         for file, text in list(self._later.items()):
+            # It takes what it finds in any order: start, stop and questions are handed over one after the other.
+            if not _segments(file) and not all(map(_segments, self._given)):
+                continue
             files.write_text(self.folder / "instructions" / file, text)
             self._given.add(file)
             del self._later[file]
+
+
+def _segments(file: str) -> bool:
+    return file.startswith("segment_")

@@ -55,7 +55,11 @@ class Training(Protocol):
         """Trains; yields at least once a second."""
 
     def stop(self) -> None:
-        """Asks it to end in good order at the next step. Safe from any thread."""
+        """Asks it to end in good order at the next step, which is short then. Safe from any thread."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +136,11 @@ class Worker:
         return self._training
 
     @property
+    def busy(self) -> bool:
+        """Whether there is work that goes before training."""
+        return bool(self._running or self._urgent or self._later)
+
+    @property
     def running(self) -> Work | None:
         """The work being done; where urgent work interrupts it, still the work that was interrupted."""
         running = self._running
@@ -154,16 +163,26 @@ class Worker:
 
     def do_next(self) -> None:
         """Does the most urgent piece of work, or one step of training."""
-        if self._urgent:
-            self._do(self._urgent)
-        elif self._later:
+        if self._do_urgent():
+            return
+        if self._later:
             self._do(self._later)
         elif self._training is not None:
             self._step()
 
-    def _do_urgent(self) -> None:
-        while self._urgent and not self._ending:
+    def _do_urgent(self) -> bool:
+        """Does the next of what waits for no folder: the end of a training that was stopped, urgent work."""
+        if self._training is not None and self._training.stopping:
+            self._step()
+        elif self._urgent:
             self._do(self._urgent)
+        else:
+            return False
+        return True
+
+    def _do_all_urgent(self) -> None:
+        while not self._ending and self._do_urgent():
+            pass
 
     def _do(self, queue: deque[Work]) -> None:
         urgent = queue is self._urgent
@@ -178,7 +197,7 @@ class Worker:
         def part() -> None:
             nonlocal finished
             self._begins(work.instruction)
-            finished = work.run(_nothing if urgent else self._do_urgent)
+            finished = work.run(_nothing if urgent else self._do_all_urgent)
 
         outcome = attempt(work.instruction, part)
         with self._changed:

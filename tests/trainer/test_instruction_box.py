@@ -188,21 +188,57 @@ def test_an_end_in_good_order_does_not_count_as_an_unexpected_one(sync, reports)
     for _ in range(instructions.STARTS + 1):
         box.begin(todo)
         box.release()
+        box.begin(todo)  # what computes may hear of the end a little later
         box = InstructionBox(sync, reports)
         (todo,) = box.resume()
     assert not box.deadly(todo)
 
 
-def test_masks_asked_for_while_no_trainer_ran_are_made_but_no_old_training_is_begun(sync, reports):
-    put(sync, "segment_1", {}, age=3)
-    put(sync, "start_training_2", {}, age=2)
-    put(sync, "stop_training_3", {}, age=1)
+def test_what_was_asked_for_while_no_trainer_ran_is_taken_but_no_old_training_is_begun(sync, reports):
+    put(sync, "segment_1", {}, age=4)
+    put(sync, "start_training_2", {}, age=3)
+    put(sync, "stop_training_3", {}, age=2)
+    put(sync, "trainer_status_4", {"rootfm": {"cancel": "j"}}, age=1)
     box = InstructionBox(sync, reports)
     assert box.resume() == []
-    assert [item.file for item in box.take()] == ["segment_1"]
+    assert [item.file for item in box.take()] == ["segment_1", "stop_training_3", "trainer_status_4"]
     assert names(sync.failed) == ["start_training_2", "start_training_2_exception.txt"]
-    assert names(sync.executed) == ["stop_training_3"]
     assert "Start it again" in reports[0][0]
+
+
+def test_an_old_start_that_is_put_aside_leaves_the_training_of_the_same_name_alone(sync, reports):
+    put(sync, "start_training_1", {})
+    box = InstructionBox(sync, reports)
+    box.begin(box.take()[0])
+    put(sync, "start_training_1", {})
+    assert [item.file for item in InstructionBox(sync, reports).resume()] == ["start_training_1"]
+    assert names(sync.failed) == ["start_training_1", "start_training_1_exception.txt"]
+    assert names(sync.instructions) == []
+
+
+def test_what_is_asked_for_twice_is_two_instructions_although_rootpainter_gives_them_one_name(sync, reports, at_once):
+    put(sync, "start_training_777", {})
+    box = InstructionBox(sync, reports)
+    (first,) = box.take()
+    put(sync, "start_training_777", {})
+    (second,) = box.take()
+    assert first.file != second.file and first.name == second.name == "start_training"
+    assert {item.name for item in InstructionBox(sync, reports).resume()} == {"start_training"}
+    assert box.retry(first, "The model is not there.")
+    box.finish(second)
+    assert names(sync.executed) == [second.file]
+    assert box.take() == [first]
+
+
+def test_what_is_asked_for_again_while_the_first_waits_for_its_next_try_is_taken_beside_it(sync, reports, monkeypatch):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (first,) = box.take()
+    assert box.retry(first, "The model is not there.")
+    put(sync, "segment_1", {})
+    assert [item.content for item in box.take()] == [{}]
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0.0)
+    assert box.take() == [first]
 
 
 def test_a_training_asked_for_while_the_trainer_starts_is_begun(sync, reports):
@@ -236,6 +272,18 @@ def test_no_folder_is_made_where_the_whole_sync_folder_is_away(sync, reports):
     away.rename(sync.root)
     put(sync, "segment_1", {})
     assert len(box.take()) == 1
+
+
+def test_no_try_is_spent_while_the_whole_sync_folder_is_away(sync, reports, at_once):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (first,) = box.take()
+    assert box.retry(first, "The drive is away.")
+    away = sync.root.rename(sync.root.with_name("away"))
+    for _ in range(instructions.TRIES + 1):
+        assert box.take() == []
+    away.rename(sync.root)
+    assert box.take() == [first]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from PIL import Image
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import ModelError
+from rootpainter_rootfm.segment import making
 from rootpainter_rootfm.trainer import instructions, segmenting, server
 from tests.trainer.sync_world import tree
 
@@ -18,6 +19,27 @@ FOLDER = {"dataset_dir": "datasets/d", "seg_dir": "out"}
 
 def folder(names, path, **own):
     return FOLDER | {"model_paths": [path], "file_names": names, "rootfm": {"job": "j1"} | own}
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """The photographs of the masks in the order in which they were made; `then` is called after each."""
+    seen = Saved()
+    real = making.Making._save
+
+    def save(self, index, *rest):
+        result = real(self, index, *rest)
+        seen.append(self.job.images[index].name)
+        seen.then()
+        return result
+
+    monkeypatch.setattr(making.Making, "_save", save)
+    return seen
+
+
+class Saved(list):
+    def then(self):
+        """A test puts something else here."""
 
 
 @pytest.fixture
@@ -169,6 +191,86 @@ def test_a_job_that_brings_the_trainer_down_is_given_up_and_those_behind_it_are_
     assert at_work.settle(deadly) == "failed" and "ended unexpectedly" in at_work.reason(deadly)
     assert at_work.job()["state"] == "failed" and "ended unexpectedly" in at_work.job()["message"]
     assert at_work.settle(behind) == "executed" and at_work.job("out2")["state"] == "done"
+
+
+def test_an_end_that_was_asked_for_is_no_crash_however_long_the_work_at_hand_still_takes(at_work, monkeypatch):
+    file = at_work.send("segment", folder(["a.png"], "projects/p/models/000001_1.pth"))
+    with monkeypatch.context() as patch:
+        patch.setattr(server.Worker, "end", lambda self, seconds: False)
+        patch.setattr(segmenting.FolderSegmenting, "run", lambda *_: (_ for _ in ()).throw(Death))
+        for _ in range(instructions.STARTS):
+            with pytest.raises(Death):
+                at_work.turn()
+            assert at_work.server.wind_up() is False
+            at_work.start()
+    assert at_work.settle(file) == "executed"
+
+
+def test_masks_that_were_made_again_are_not_made_once_more_for_an_image_that_cannot_be_read(
+    at_work, saved, monkeypatch
+):
+    monkeypatch.setattr(instructions, "TRIES", 5)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    (at_work.root / "datasets/d/broken.png").write_bytes(b"no image")
+    content = at_work.image_content(["a.png", "broken.png", "b.jpg", "c.png"])
+    file = at_work.send("segment", content | {"rootfm": {"again": True}})
+    assert at_work.settle(file) == "failed"
+    assert "broken.png" in at_work.reason(file)
+    assert sorted(saved) == ["a.png", "b.jpg", "c.png"]
+
+
+def test_no_image_is_passed_over_when_the_model_comes_late(at_work, monkeypatch):
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    real, calls = segmenting.Models.segmenter, []
+
+    def late(self, request):
+        calls.append(request)
+        if len(calls) == 2:
+            raise ModelError("The model is not there.")
+        return real(self, request)
+
+    monkeypatch.setattr(segmenting.Models, "segmenter", late)
+    assert at_work.settle(at_work.send("segment", at_work.image_content(["a.png", "b.jpg", "c.png"]))) == "executed"
+    made = [path for path in tree(at_work.root / "projects/p/segmentations") if "rootfm" not in path]
+    assert made == ["a.png", "b.png", "c.png"]
+
+
+def test_masks_that_were_made_again_are_not_made_once_more_after_an_end_in_good_order(at_work, saved):
+    names = [f"{number}.png" for number in range(6)]
+    at_work.images(names)
+    saved.then = lambda: at_work.server.worker.end(0) if len(saved) == 3 else None
+    file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth") | {"rootfm": {"again": True}})
+    at_work.turn()
+    at_work.server.wind_up()
+    assert at_work.job()["state"] == "queued" and 3 <= len(saved) < 6
+    at_work.start()
+    at_work.server.tick()
+    assert at_work.job()["state"] == "queued"
+    assert at_work.settle(file) == "executed"
+    assert sorted(saved) == names
+    job = at_work.job()
+    assert (job["state"], job["done"], job["total"], job["made"]) == ("done", 6, 6, [])
+
+
+@pytest.mark.parametrize("own", [{"job": "j1"}, {"job": "j1", "again": True}])
+@pytest.mark.parametrize("number", [2, 8])
+def test_a_folder_is_gone_on_with_when_the_drive_comes_back(at_work, saved, own, number, monkeypatch):
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    names = [f"{number}.png" for number in range(8)]
+    at_work.images(names)
+    away = at_work.root.with_name("away")
+    saved.then = lambda: at_work.root.rename(away) if len(saved) == number and not away.exists() else None
+    file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth") | {"rootfm": own})
+    at_work.turn()
+    for _ in range(instructions.TRIES + 1):
+        at_work.turn()
+    assert not at_work.root.exists(), "nothing may be made in the place of the drive"
+    saved.then = lambda: None
+    away.rename(at_work.root)
+    assert at_work.settle(file) == "executed"
+    job = at_work.job()
+    assert (job["state"], job["done"], job["failed"]) == ("done", 8, [])
+    assert [path for path in tree(at_work.root / "out") if "rootfm" not in path] == names
 
 
 def test_a_drive_that_is_away_for_a_while_is_said_once_and_ends_nothing(world, monkeypatch):

@@ -1,6 +1,7 @@
 """`start_training` of a foundation model: what is learnt, shown and saved, and every fault on the way."""
 
 import csv
+import json
 import os
 import shutil
 import time
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from rootpainter_rootfm import masks
+from rootpainter_rootfm import files, masks
 from rootpainter_rootfm.learn import fine_tune, fine_tune_settings, judge
 from rootpainter_rootfm.segment import device as devices
 from rootpainter_rootfm.trainer import fine_tuning, instructions
@@ -122,6 +123,45 @@ def test_stop_ends_it_at_the_next_step_and_says_so(at_work):
     assert at_work.heart()["state"] == "idle"
 
 
+def test_stop_takes_no_step_more(at_work, monkeypatch):
+    steps = []
+
+    def train(self):
+        while True:
+            steps.append("step")
+            yield
+
+    monkeypatch.setattr(fine_tuning.FineTuning, "_train", train)
+    file = start(at_work)
+    at_work.until(lambda: len(steps) == 2, SECONDS)
+    stop(at_work)
+    assert at_work.settle(file) == "executed"
+    assert len(steps) == 2 and at_work.training()["state"] == "stopped"
+
+
+def test_who_starts_training_while_masks_are_made_hears_that_it_begins_later(at_work):
+    image = at_work.ask_image("a.png")
+    at_work.server.tick()
+    start(at_work)
+    at_work.server.tick()
+    assert "Training begins when the masks asked for are made" in at_work.messages()
+    assert at_work.training()["state"] == "waiting"
+    assert at_work.settle(image) == "executed"
+    at_work.until(lambda: at_work.training()["message"] == "Preparing training", SECONDS)
+
+
+def test_a_stop_while_no_trainer_ran_ends_the_training_that_a_crash_left(at_work):
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    at_work.server._heartbeat.stop()  # Only so that the next one need not wait; everything else is as after a crash.
+    stop(at_work)
+    at_work.start()
+    assert at_work.settle(file) == "executed"
+    assert at_work.training()["state"] == "stopped" and "Training stopped" in at_work.messages()
+    assert at_work.heart()["state"] == "idle"
+
+
 def test_stop_also_ends_a_training_that_waits_for_its_next_try(at_work):
     damaged = at_work.root / "projects/p/models/000002_1.pth"
     damaged.write_bytes(b"PK\x03\x04 not synchronised yet")
@@ -219,8 +259,6 @@ def test_a_better_model_is_the_newest_also_after_one_that_was_put_in_by_hand(at_
 
 
 def test_status_tells_which_project_is_trained(at_work):
-    import json
-
     at_work.annotate("a.png")
     start(at_work)
     at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
@@ -233,10 +271,13 @@ def test_status_tells_which_project_is_trained(at_work):
 def test_a_second_start_is_answered_and_disturbs_nothing(at_work, model):
     at_work.annotate("a.png")
     at_work.project("q", model)
-    start(at_work)
+    running = start(at_work)
     at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
-    assert at_work.settle(start(at_work)) == "executed"
-    assert "Training of p is running already" in at_work.messages()
+    again = at_work.sync.instructions / running
+    again.write_text(json.dumps(at_work.training_content()))  # RootPainter gives it the same name.
+    at_work.until(lambda: "Training of p is running already" in at_work.messages())
+    taken = at_work.sync.instructions / ".rootfm_taken"
+    assert not again.exists() and (taken / running).exists(), "a crash would lose the training"
     assert at_work.settle(at_work.send("start_training", at_work.training_content("q"))) == "executed"
     (said,) = at_work.messages("q")
     assert "the project p is being trained" in said
@@ -326,6 +367,38 @@ def test_a_deleted_annotation_is_forgotten(at_work):
     at_work.until(lambda: "Training waits for annotations" in at_work.messages(), SECONDS)
 
 
+def test_training_goes_on_when_the_drive_comes_back(at_work, monkeypatch):
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: at_work.training()["epoch"] >= 1, SECONDS)
+    away = at_work.root.rename(at_work.root.with_name("away"))
+    end = time.monotonic() + SECONDS
+    while at_work.server.worker.training is not None:
+        assert time.monotonic() < end
+        at_work.turn()
+    for _ in range(instructions.TRIES + 1):
+        at_work.turn()
+    assert not at_work.root.exists(), "nothing may be made in the place of the drive"
+    away.rename(at_work.root)
+    at_work.until(lambda: at_work.training()["state"] == "running" and at_work.training()["epoch"] >= 1, SECONDS)
+    stop(at_work)
+    assert at_work.settle(file) == "executed" and at_work.training()["state"] == "stopped"
+
+
+def test_a_training_that_ended_while_the_drive_was_away_is_shown_as_ended_later(at_work):
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    away = at_work.root.rename(at_work.root.with_name("away"))
+    at_work.server.worker.training.stop()
+    at_work.turn()
+    assert at_work.server.worker.training is None
+    away.rename(at_work.root)
+    at_work.turn()
+    assert at_work.training()["state"] == "stopped" and (at_work.sync.executed / file).exists()
+
+
 @pytest.mark.parametrize("folder", ["annotations/val", "models"])
 def test_a_vanished_folder_ends_in_a_message_and_a_running_trainer(at_work, folder, monkeypatch):
     monkeypatch.setattr(instructions, "TRIES", 2)
@@ -350,14 +423,32 @@ def test_a_model_that_cannot_be_saved_is_said_and_training_goes_on(at_work, scor
             raise OSError(28, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr(fine_tuning.os, "replace", full)
+    monkeypatch.setattr(files.os, "replace", full)
     at_work.annotate("a.png")
     scores[:] = [0.5, 0.6, 0.6]
     start(at_work)
     at_work.until(lambda: any("No space left" in text for text in at_work.messages()), SECONDS)
     assert models(at_work) == ["000001_1.pth"]
-    monkeypatch.setattr(fine_tuning.os, "replace", real)
+    monkeypatch.setattr(files.os, "replace", real)
     at_work.until(lambda: len(models(at_work)) == 2, SECONDS)
+
+
+def test_a_better_model_is_not_lost_to_who_reads_it_first(at_work, scores, monkeypatch):
+    """On Windows a virus scanner looks at a file that was just written, and it cannot be moved meanwhile."""
+    real, held = os.replace, []
+
+    def scanned(source, target):
+        if "models" in str(target) and len(held) < 2:
+            held.append(target)
+            raise PermissionError(13, "in use by another process")
+        real(source, target)
+
+    monkeypatch.setattr(files.os, "replace", scanned)
+    at_work.annotate("a.png")
+    scores[:] = [0.5, 0.6]
+    assert at_work.settle(start(at_work), SECONDS) == "executed"
+    assert len(held) == 2 and len(models(at_work)) == 2
+    assert not any("could not be saved" in text for text in at_work.messages())
 
 
 def test_logs_that_cannot_be_written_are_said_once_and_do_not_end_the_training(at_work, monkeypatch):

@@ -73,3 +73,18 @@ def test_the_f1_of_any_counts_is_a_number(tmp_path, counts):
     write_metrics(tmp_path, "train", counts, 0, 0)
     (row,) = csv.DictReader(next(tmp_path.iterdir()).open())
     assert 0 <= float(row["f1"]) <= 1
+
+
+def test_the_last_word_on_a_state_is_written_when_the_drive_is_back(tmp_path):
+    journal, path = Journal(tmp_path), tmp_path / "out" / ".rootfm_job.json"
+    for text in ("running", "done"):
+        with pytest.raises(OSError, match="out"):
+            journal.write(path, text)
+    journal.catch_up()
+    assert not path.parent.exists()
+    path.parent.mkdir()
+    journal.catch_up()
+    assert path.read_text() == "done"
+    journal.write(path, "of another job")
+    journal.catch_up()
+    assert path.read_text() == "of another job"

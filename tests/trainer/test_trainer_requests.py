@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rootpainter_rootfm.errors import RootFMError
+from rootpainter_rootfm.errors import ImageError, RootFMError
 from rootpainter_rootfm.masks import MaskFormat
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from rootpainter_rootfm.trainer.instructions import Instruction
@@ -115,6 +115,17 @@ def test_local_folders_are_used_only_with_permission(sync, tmp_path):
     assert (request.images, request.output) == (tmp_path / "photos", tmp_path / "masks")
     with pytest.raises(Refused):
         parse(allowing, FOLDER | {"rootfm": own | {"local_paths": False}, "dataset_dir": "../photos"})
+
+
+def test_a_folder_of_images_that_is_away_may_come_back(sync):
+    with pytest.raises(ImageError, match="datasets.b cannot be reached"):
+        parse(sync, FOLDER | {"dataset_dir": "datasets/b"})
+
+
+def test_training_stays_in_the_sync_folder(sync, tmp_path):
+    allowing = SyncFolder(sync.root, allow_local_paths=True)
+    with pytest.raises(Refused, match="outside the sync folder"):
+        parse(allowing, TRAINING | {"dataset_dir": str(tmp_path), "rootfm": {"local_paths": True}}, TrainingRequest)
 
 
 def test_a_training_as_the_window_asks_for_it(sync):

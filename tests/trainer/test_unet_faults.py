@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rootpainter_rootfm.trainer import unet
+from rootpainter_rootfm.trainer import unet, unet_process
 from rootpainter_rootfm.trainer.server import Server
-from rootpainter_rootfm.trainer.unet_process import Answer
+from rootpainter_rootfm.trainer.unet_process import READY, Answer, UNetProcess
 from tests.trainer.sync_world import tree
 
 FOLDER = {"model_paths": ["m.pkl"], "dataset_dir": "datasets/d", "file_names": ["a.png", "b.png"]}
@@ -19,7 +19,7 @@ class Prompt:
 
     def __init__(self, options):
         self.folder = Path(options[0])
-        self.given, self.fault = [], None
+        self.given, self.fault, self.thinks = [], None, False
 
     def give(self, name, content):
         self.given.append(f"{name}_{len(self.given)}")
@@ -30,7 +30,11 @@ class Prompt:
     def answers(self):
         if self.fault:
             raise self.fault
-        return [Answer(file) for file in self.given]
+        return [] if self.thinks else [Answer(file) for file in self.given]
+
+    def training(self):
+        """As RootPainter's own trainer says before it has read Start."""
+        return not self.thinks
 
     def end(self):
         """It ends."""
@@ -72,3 +76,55 @@ def test_a_fault_beside_the_process_fails_its_work_and_the_next_goes_on(prompt):
     assert prompt.job("out2")["state"] == "failed"
     assert prompt.settle(first, 10) == "executed"
     assert prompt.settle(prompt.send("segment", FOLDER | {"seg_dir": "out2"}), 10) == "executed"
+
+
+def test_it_is_not_asked_whether_it_trains_before_it_has_answered_to_start(prompt, monkeypatch):
+    monkeypatch.setattr(unet, "SECONDS_BETWEEN_QUESTIONS", 0)
+    prompt.project()
+    real = Prompt.__init__
+
+    def slow(self, options):
+        real(self, options)
+        self.thinks = True
+
+    monkeypatch.setattr(Prompt, "__init__", slow)
+    file = prompt.send("start_training", prompt.training_content())
+    for _ in range(3):
+        prompt.turn()
+    process = prompt.server._unet._process
+    assert process.given == ["start_training_0"]
+    process.thinks = False
+    assert prompt.settle(file, 10) == "executed"
+    prompt.turn()
+    assert process.given[1].startswith("trainer_status_")
+    assert prompt.heart()["state"] == "training"
+
+
+def test_start_and_stop_are_handed_over_one_after_the_other_and_images_wait_for_neither(monkeypatch):
+    class Popen:
+        pid = 1
+
+        def __init__(self, *_, **__):
+            """No process is needed."""
+
+        def kill(self):
+            """It ends."""
+
+        def wait(self, seconds):
+            """It has ended."""
+
+    monkeypatch.setattr(unet_process.subprocess, "Popen", Popen)
+    process = UNetProcess(())
+    instructions, executed = process.folder / "instructions", process.folder / "executed_instructions"
+    for folder in (instructions, executed):
+        folder.mkdir()
+    (process.folder / READY).touch()
+    start, stop, image = (process.give(name, {}) for name in ("start_training", "stop_training", "segment"))
+    for _ in range(2):
+        assert process.answers() == []
+        assert {path.name for path in instructions.iterdir()} == {start, image}
+    (instructions / start).rename(executed / start)
+    assert process.answers() == [Answer(start)]
+    assert process.answers() == []
+    assert {path.name for path in instructions.iterdir()} == {stop, image}
+    process.end()

@@ -50,11 +50,11 @@ class Course:
 
     def __init__(self, log, steps=3, error=None):
         self.instruction = Instruction("training", "start_training", {})
-        self.log, self.count, self.error, self.stopped = log, steps, error, False
+        self.log, self.count, self.error, self.stopping = log, steps, error, False
 
     def steps(self):
         for _ in range(self.count):
-            if self.stopped:
+            if self.stopping:
                 self.log.append("stopped")
                 return
             self.log.append("step")
@@ -63,7 +63,7 @@ class Course:
             raise self.error
 
     def stop(self):
-        self.stopped = True
+        self.stopping = True
 
 
 def nobody(instruction):
@@ -103,6 +103,30 @@ def test_the_image_asked_for_last_comes_first_and_the_others_are_not_forgotten()
     assert log[:2] == ["old", "new"]
     assert sorted(log) == ["new"] * 2 + ["old"] * 3
     assert sorted(outcomes(worker)) == [("new", "finished"), ("old", "finished")]
+
+
+def test_a_training_that_is_stopped_ends_between_the_images_of_a_folder():
+    worker, log = Worker(nobody), []
+    course, folder = Course(log), Job("folder", log, parts=3)
+    folder.meanwhile = lambda: course.stop() if folder.parts == 2 else None
+    worker.train(course)
+    worker.do_next()
+    worker.add(folder, urgent=False)
+    run_all(worker)
+    assert log == ["step", "folder", "stopped", "folder", "folder"]
+    assert outcomes(worker) == [("training", "finished"), ("folder", "finished")]
+
+
+def test_it_is_busy_while_there_is_work_that_goes_before_training():
+    worker, log = Worker(nobody), []
+    job, seen = Job("now", log), []
+    job.meanwhile = lambda: seen.append(worker.busy)
+    worker.train(Course(log))
+    assert not worker.busy
+    worker.add(job, urgent=True)
+    seen.append(worker.busy)
+    worker.do_next()
+    assert seen == [True, True] and not worker.busy
 
 
 def test_work_is_noted_when_it_starts_and_not_when_it_is_queued():
