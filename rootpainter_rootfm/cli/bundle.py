@@ -21,6 +21,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("training", metavar="TRAINING", type=Path, help="folder of a `rootfm train`")
     parser.add_argument("data", metavar="DATA", type=Path, help="the data it was trained on")
     parser.add_argument("out", metavar="OUT", type=Path, help="folder for the model")
+    parser.add_argument(
+        "--average",
+        nargs="+",
+        default=[],
+        metavar="OTHER",
+        help="further trainings (folders) and models (names or files): the mean of all weights is bundled",
+    )
     parser.add_argument("--name", default="rootfm", help="what users type (rootfm)")
     parser.add_argument("--title", default="Root Foundation Model", help="what menus show (Root Foundation Model)")
     parser.add_argument("--licence", default="GPL-3.0-or-later", help="of the weights (GPL-3.0-or-later)")
@@ -39,7 +46,17 @@ def run(options: argparse.Namespace) -> int:
     words = Words(options.name, options.title, options.licence, options.weaknesses)
     settings = SegmentSettings(device=options.device, padding=options.padding)
     with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
-        card = bundle(options.training, options.data, options.out, words, options.protocol, settings, progress, cancel)
+        card = bundle(
+            options.training,
+            options.data,
+            options.out,
+            words,
+            options.protocol,
+            settings,
+            progress,
+            cancel,
+            options.average,
+        )
     print(f"{options.out / card.file}: {card.size_bytes / 1e6:.1f} MB, threshold {card.threshold}.")
     print(card.notes, file=sys.stderr)
     return 0

@@ -7,24 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ModelError
+from ..errors import ModelError
 from ..files import sha256, write_text
 from ..model import checkpoint
 from ..model.card import ModelCard, is_model_name
 from ..progress import CancelToken, Progress, silent
 from ..segment.settings import SegmentSettings
 from .calibration import ProbabilityCounts, choose_threshold
-from .curves import BEST_STEP
 from .data import Dataset, read_datasets
 from .evaluate import Method, evaluate, probabilities
-from .loop import PLAN, learnt_before, read_record
-from .plan import TrainPlan
+from .ingredients import Ingredient, mean
 from .protocol_report import REPORT, fold_table, said
-from .state import chosen_weights
 from .trained import State, card_of, rounded, segmenter_of
 
 _LICENCE = re.compile(r"^[-*\s]*Licen[cs]e:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
@@ -53,6 +49,7 @@ def bundle(
     settings: SegmentSettings = SegmentSettings(),
     progress: Progress = silent,
     cancel: CancelToken | None = None,
+    averaged: Sequence[str | Path] = (),
 ) -> ModelCard:
     """Writes `<name>.safetensors` and its card `<name>.json`.
 
@@ -68,21 +65,19 @@ def bundle(
         settings: the device to measure on, and the padding for the card.
         progress: counts validation images.
         cancel: looked at between images.
+        averaged: further trainings (folders) and models (names or files); the mean of all weights is bundled.
 
     Raises:
-        DataError: the folder holds no training, or no record of its datasets.
-        ModelError: the name is not one for a model.
+        DataError: a folder holds no training, or no record of its datasets.
+        ModelError: the name is not one for a model, or there is no model that was to be averaged.
         Cancelled: `cancel` was used.
     """
     if not is_model_name(words.name):
         raise ModelError(f"{words.name} cannot be a model's name: use letters, digits, dots, underscores and hyphens.")
-    record = read_record(run)
-    if "datasets" not in record:
-        raise DataError(f"{run} does not say what was learnt from; run its `rootfm train` once more, which notes it.")
-    datasets = read_datasets(data, only=record["datasets"])
-    plan = TrainPlan.from_json((run / PLAN).read_text(encoding="utf-8"))
-    state = rounded(chosen_weights(run))
-    card = replace(card_of(state, words.name, plan.tile_sizes), padding=settings.padding or "reflect")
+    ingredients = [Ingredient.of(source) for source in (run, *averaged)]
+    datasets = read_datasets(data, only=[name for one in ingredients for name in one.datasets])
+    state = rounded(mean(ingredients))
+    card = replace(card_of(state, words.name, ingredients[0].tile_sizes), padding=settings.padding or "reflect")
     counts = _measure(state, card, datasets, run, settings, progress, cancel)
     threshold = choose_threshold(counts)
     out.mkdir(parents=True, exist_ok=True)
@@ -94,25 +89,31 @@ def bundle(
         file=file.name,
         sha256=sha256(file),
         licence=words.licence,
-        training_data=_learnt_from(record, [(dataset.name, licence(data, dataset.name)) for dataset in datasets]),
+        training_data=_learnt_from(ingredients, [(dataset.name, licence(data, dataset.name)) for dataset in datasets]),
         threshold=threshold,
         weaknesses=words.weaknesses,
-        notes="\n".join(_notes(record, plan, run, threshold, counts, protocol)),
+        notes="\n".join(_notes(ingredients, threshold, counts, protocol)),
         size_bytes=file.stat().st_size,
     )
     write_text(file.with_suffix(".json"), card.to_json())
     return card
 
 
-def _learnt_from(record: Mapping[str, Any], datasets: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """The datasets with their licences, and before them those of the model that the training began with."""
-    return tuple((learnt_before(record) | dict(datasets)).items())
+def _models(ingredients: Sequence[Ingredient]) -> list[ModelCard]:
+    """The models that the ingredients were begun with or are, each once."""
+    return list({one.model.sha256: one.model for one in ingredients if one.model is not None}.values())
+
+
+def _learnt_from(ingredients: Sequence[Ingredient], datasets: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """The datasets with their licences, and before them those of the models that the trainings began with."""
+    before = {name: text for model in _models(ingredients) for name, text in model.training_data}
+    return tuple((before | dict(datasets)).items())
 
 
 def licence(data: Path, dataset: str) -> str:
     """What the dataset's SOURCE.md says after "Licence:", or "not stated"."""
     source = data / dataset / "SOURCE.md"
-    found = _LICENCE.search(source.read_text(encoding="utf-8")) if source.is_file() else None
+    found = _LICENCE.search(source.read_text(encoding="utf-8", errors="replace")) if source.is_file() else None
     return found[1].strip() if found else "not stated"
 
 
@@ -132,28 +133,23 @@ def _measure(
 
 
 def _notes(
-    record: Mapping[str, Any],
-    plan: TrainPlan,
-    run: Path,
+    ingredients: Sequence[Ingredient],
     threshold: float,
     counts: Mapping[str, ProbabilityCounts],
     protocol: Path | None,
 ) -> list[str]:
     """How the model was made, as lines of Markdown."""
+    lines = []
+    if len(ingredients) > 1:
+        lines += [f"The mean, element by element, of {len(ingredients)} sets of weights:", ""]
+    for ingredient in ingredients:
+        lines += [*ingredient.notes, ""]
     dice = np.mean([one.dice[round(threshold * 100) - 1] for one in counts.values()])
-    lines = [f"{plan.steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
-    if (run / BEST_STEP).is_file():
-        best = json.loads((run / BEST_STEP).read_text(encoding="utf-8"))
-        lines.append(f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches.")
     lines.append(
         f"Threshold {threshold}: mean pooled Dice {dice:.3f} on the validation images of {len(counts)} datasets."
     )
-    lines += ["", "Made by:"]
-    for start in record["starts"]:
-        made = f"version {start['version']}, commit {start['commit']}, {start['hardware']}"
-        lines.append(f"- from step {start['step']}: `{start['command']}` ({made})")
-    if model := record.get("model"):
-        lines += ["", f"Begun with {model['name']} (sha256 {model['sha256']}):", "", model["notes"]]
+    for model in _models(ingredients):
+        lines += ["", f"How {model.name} (sha256 {model.sha256}) was made:", "", model.notes]
     if protocol is not None:
         measured = json.loads((protocol / f"{REPORT}.json").read_text(encoding="utf-8"))
         lines += ["", "Leave one dataset out, pooled Dice; each row by models that never saw that dataset before:", ""]

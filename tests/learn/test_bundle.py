@@ -79,6 +79,26 @@ def test_the_card_names_what_the_model_begun_with_has_learnt_from_too(training, 
     assert before.sha256 in card.notes and before.notes in card.notes
 
 
+def test_the_mean_of_several_trainings_and_models_is_one_model(training, data, tmp_path, fresh_network):
+    first = bundle(training, data, tmp_path / "first", WORDS, settings=CPU)
+    weights = fresh_network.state_dict()
+    run = tmp_path / "run"
+    shutil.copytree(training, run)
+    torch.save(
+        {name: 2 * tensor if tensor.is_floating_point() else tensor for name, tensor in weights.items()}, run / BEST
+    )
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    (run / "record.json").write_text(json.dumps(record | {"datasets": ["peat"]}), encoding="utf-8")
+    others = [run, tmp_path / "first" / "tiny.safetensors"]
+    card = bundle(training, data, tmp_path / "mean", WORDS, settings=CPU, averaged=others)
+    found, once = (checkpoint.read_state(tmp_path / place / "tiny.safetensors") for place in ("mean", "first"))
+    for name in ("mask_decoder.iou_token.weight", "image_encoder.neck.1.weight"):
+        torch.testing.assert_close(found[name], once[name] * 4 / 3, rtol=2e-3, atol=1e-4)
+    assert {name for name, _ in card.training_data} == {"sand", "clay", "peat"}
+    assert "The mean, element by element, of 3 sets" in card.notes and card.notes.count(first.sha256) == 2
+    assert card.notes.count("rootfm train data run") == 6
+
+
 def test_the_file_holds_the_weights_that_the_threshold_was_measured_with(training, data, tmp_path, fresh_network):
     bundle(training, data, tmp_path, WORDS, settings=CPU)
     shipped = checkpoint.read_state(tmp_path / "tiny.safetensors")

@@ -1,0 +1,92 @@
+"""What a model to ship is made of: the weights of one training, or the mean of several trainings and models.
+
+The mean of models that were begun with the same weights often does better on systems that none of them has seen than
+each of them (Wortsman et al. 2022, model soups).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import DataError
+from ..model.card import ModelCard
+from ..model.library import load_model
+from .curves import BEST_STEP
+from .loop import PLAN, read_record
+from .plan import TrainPlan
+from .state import chosen_weights
+from .trained import State
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Weights with what is known of them.
+
+    Attributes:
+        weights: in single precision.
+        datasets: names of those that the training learnt from; none for a model that is taken as it is.
+        tile_sizes: of its patches.
+        notes: how it was made, as lines of Markdown.
+        model: that which the training began with, or which was taken; None where there is none.
+    """
+
+    weights: State
+    datasets: tuple[str, ...]
+    tile_sizes: tuple[int, ...]
+    notes: tuple[str, ...]
+    model: ModelCard | None
+
+    @classmethod
+    def of(cls, source: str | Path) -> Ingredient:
+        """The folder of a training, or a model by its name or file.
+
+        Raises:
+            DataError: the folder holds no training, or no record of its datasets.
+            ModelError, WeightsError: there is no such model.
+        """
+        if Path(source).is_dir():
+            return _of_training(Path(source))
+        network, card = load_model(str(source))
+        notes = (f"{card.name} as it is (sha256 {card.sha256}).",)
+        return cls(network.state_dict(), (), card.tile_sizes, notes, card)
+
+
+def mean(ingredients: Sequence[Ingredient]) -> State:
+    """The mean of their weights, element by element; what counts steps is the first one's."""
+    first = ingredients[0].weights
+    return {
+        name: torch.stack([one.weights[name].float() for one in ingredients]).mean(0)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in first.items()
+    }
+
+
+def _of_training(run: Path) -> Ingredient:
+    record = read_record(run)
+    if "datasets" not in record:
+        raise DataError(f"{run} does not say what was learnt from; run its `rootfm train` once more, which notes it.")
+    plan = TrainPlan.from_json((run / PLAN).read_text(encoding="utf-8"))
+    begun_with = ModelCard.from_json(json.dumps(record["model"])) if "model" in record else None
+    notes = tuple(_notes(run, record, plan, begun_with))
+    return Ingredient(chosen_weights(run), tuple(record["datasets"]), plan.tile_sizes, notes, begun_with)
+
+
+def _notes(run: Path, record: Mapping[str, Any], plan: TrainPlan, begun_with: ModelCard | None) -> list[str]:
+    lines = [f"{plan.steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
+    if begun_with is not None:
+        lines.append(f"Begun with {begun_with.name} (sha256 {begun_with.sha256}).")
+    if (run / BEST_STEP).is_file():
+        best = json.loads((run / BEST_STEP).read_text(encoding="utf-8"))
+        lines.append(f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches.")
+    lines += ["Made by:", ""]
+    for start in record["starts"]:
+        made = f"version {start['version']}, commit {start['commit']}, {start['hardware']}"
+        lines.append(f"- from step {start['step']}: `{start['command']}` ({made})")
+    return lines
