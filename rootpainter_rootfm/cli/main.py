@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -39,13 +40,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # What tifffile finds odd about a file it still reads would tear the progress bar; what it cannot read is an error.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        print(end="", flush=True)
+        return code
     except (KeyboardInterrupt, Cancelled):
         print("Stopped. Nothing half-written was left behind.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except RootFMError as error:
         print(f"rootfm: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except BrokenPipeError:
+        # Who reads us, such as `head`, has enough; nor may the interpreter write there at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_SOME_FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"rootfm: {where}{error.strerror or error}.", file=sys.stderr)

@@ -1,5 +1,8 @@
 import io
+import subprocess
 import sys
+
+import pytest
 
 from rootpainter_rootfm.cli.main import main
 
@@ -10,6 +13,15 @@ def test_what_the_disk_refuses_is_one_sentence_with_the_file(tmp_path, capsys):
     assert main(["demo", str(in_the_way / "out"), "--images", "1"]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("rootfm: ") and str(in_the_way) in said and "Traceback" not in said
+
+
+@pytest.mark.parametrize("verb", ["list", "info"])
+def test_who_has_read_enough_is_told_nothing_more(verb):
+    words = ["models", "list"] if verb == "list" else ["models", "info", "rootfm"]
+    code = f"import sys; from rootpainter_rootfm.cli.main import main; sys.exit(main({words}))"
+    command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    command.stdout.close()
+    assert command.stderr.read() == b"" and command.wait() == 1
 
 
 def test_what_a_code_page_lacks_does_not_end_a_command(monkeypatch):
