@@ -35,7 +35,7 @@ def main(model: str, data: Path, evaluation: Path) -> None:
     canvas = Image.new("RGB", (COLUMNS * CELL[0], rows * CELL[1]), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=16)
     for number, (name, (image, dice)) in enumerate(worst.items()):
-        truth = load(next(item for item in datasets[name].items if item.image.name == image))
+        truth = load(next(item for item in datasets[name].items if item.image.as_posix().endswith(f"/{image}")))
         place = [number % COLUMNS * CELL[0], number // COLUMNS * CELL[1]]
         pen.text((place[0] + 4, place[1] + 2), f"{name}: Dice {dice:.2f}", fill="black", font=font)
         shown = errors(truth, segmenter.segment(truth.image).mask)

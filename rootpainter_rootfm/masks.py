@@ -224,7 +224,7 @@ def _read_colour(image: PngImageFile, light_root: bool) -> np.ndarray:
     raise Unreadable("its colours are not those of a root mask")
 
 
-def light(levels: np.ndarray) -> np.ndarray:
+def is_white(levels: np.ndarray) -> np.ndarray:
     """Where a picture of zeros and ones, or of 8 or 16 bit, is nearer to white than to black; H×W integer to bool."""
     white = next((white for white in (1, 255) if levels.max() <= white), 65535)
     return levels > white // 2
@@ -233,8 +233,9 @@ def light(levels: np.ndarray) -> np.ndarray:
 def _read_grey(image: Image.Image, light_root: bool) -> np.ndarray:
     levels = np.asarray(image.convert("L") if image.mode == "1" else image)
     if light_root:
-        return light(levels)
-    if not np.isin(levels.max(), (0, 255, 65535)) or ((levels != 0) & (levels != levels.max())).any():
+        return is_white(levels)
+    top = levels.max()
+    if top not in (0, 255, 65535) or ((levels != 0) & (levels != top)).any():
         raise Unreadable("it holds other greys than black and white, so it is not a mask")
     return levels == 0
 

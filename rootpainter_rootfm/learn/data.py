@@ -120,7 +120,7 @@ def read_truth(path: Path) -> np.ndarray:
     """
     if path.suffix.lower() == ".png":
         return masks.read(path, light_root=True)
-    return masks.light(images.read(path).max(axis=2))
+    return masks.is_white(images.read(path).max(axis=2))
 
 
 def read_datasets(

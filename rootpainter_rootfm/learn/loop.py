@@ -148,9 +148,9 @@ def read_record(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def learnt_before(record: Mapping[str, Any]) -> dict[str, str]:
-    """The licence of every dataset, by its name, that the model which a training began with has learnt from."""
-    return {one["name"]: one["licence"] for one in record.get("model", {}).get("training_data", [])}
+def learnt_before(record: Mapping[str, Any]) -> set[str]:
+    """The names of the datasets that the model which a training began with has learnt from."""
+    return {one["name"] for one in record.get("model", {}).get("training_data", [])}
 
 
 def _record(

@@ -193,14 +193,14 @@ class Library:
 
     def _get(self, text: str) -> _Entry:
         entry = self._find(text)
-        if entry is None and text == DEFAULT_MODEL:
+        if entry is not None:
+            return entry
+        if text == DEFAULT_MODEL:
             raise ModelError(f"The bundled model is missing from {bundle_folder()}: install the package again.")
-        if entry is None:
-            known = ", ".join(card.name for card in self.cards())
-            named_as_path = "/" in text or "\\" in text or Path(text).suffix in (*WEIGHTS_SUFFIXES, ".pkl")
-            no_file = f" Nor is there a file {text}." if named_as_path and not Path(text).exists() else ""
-            raise ModelError(f"There is no model {text!r} in the library, which has: {known}.{no_file}")
-        return entry
+        known = ", ".join(card.name for card in self.cards())
+        named_as_path = "/" in text or "\\" in text or Path(text).suffix in (*WEIGHTS_SUFFIXES, ".pkl")
+        no_file = f" Nor is there a file {text}." if named_as_path and not Path(text).exists() else ""
+        raise ModelError(f"There is no model {text!r} in the library, which has: {known}.{no_file}")
 
     def _obtain(self, card: ModelCard, file: Path, progress: Progress) -> None:
         if card.url is None:

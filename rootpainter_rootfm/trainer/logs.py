@@ -58,12 +58,17 @@ class Journal:
             OSError: that is not possible just now; `catch_up` writes it later.
         """
         with self._lock:
-            self._unwritten[path] = text
-            files.write_text(path, text)
-            del self._unwritten[path]
+            try:
+                files.write_text(path, text)
+            except OSError:
+                self._unwritten[path] = text
+                raise
+            self._unwritten.pop(path, None)
 
     def catch_up(self) -> None:
         """Writes what could not be written, as while a drive was away."""
+        if not self._unwritten:
+            return  # without waiting for a file that is being written: a slow drive must not hold up the heartbeat
         with self._lock:
             for path, text in list(self._unwritten.items()):
                 with suppress(OSError):

@@ -1,14 +1,12 @@
-from dataclasses import replace
-
 import pytest
 import torch
 
 from rootpainter_rootfm.files import sha256
 from rootpainter_rootfm.model import library as library_module
-from rootpainter_rootfm.model.card import ModelCard
 from rootpainter_rootfm.model.checkpoint import read_state, write_pth, write_safetensors
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
 from rootpainter_rootfm.model.network import MobileSAM
+from tests.segment import helpers
 
 
 @pytest.fixture(scope="session")
@@ -43,23 +41,8 @@ def put_bundled(bundle):
     """Puts a file and its card into the package; with a `url`, the card alone."""
 
     def put(source, name=DEFAULT_MODEL, **changes):
-        card = ModelCard(
-            name=name,
-            title="Bundled",
-            file=f"{name}{source.suffix}",
-            sha256=sha256(source),
-            licence="CC0-1.0",
-            training_data=(),
-            tile_sizes=(256, 512, 1024),
-            padding="reflect",
-            threshold=0.4,
-            trained=True,
-            weaknesses="",
-            notes="",
-            url=None,
-            size_bytes=source.stat().st_size,
-        )
-        card = replace(card, **changes)
+        about = {"file": f"{name}{source.suffix}", "sha256": sha256(source), "size_bytes": source.stat().st_size}
+        card = helpers.card(name, threshold=0.4, **about | changes)
         (bundle / f"{name}.json").write_text(card.to_json(), encoding="utf-8")
         if card.url is None:
             (bundle / card.file).write_bytes(source.read_bytes())
