@@ -34,6 +34,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument("--weaknesses", required=True, help="what it is bad at, in a sentence or two")
     parser.add_argument("--protocol", type=Path, metavar="FOLDER", help="folder of a `rootfm protocol`, for its table")
     parser.add_argument("--padding", help="around images smaller than a tile: reflect, black or mean (reflect)")
+    parser.add_argument("--threshold", type=float, help="of the masks; chosen on validation images unless given")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     parser.set_defaults(run=run)
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from ..segment.settings import SegmentSettings
 
     words = Words(options.name, options.title, options.licence, options.weaknesses)
-    settings = SegmentSettings(device=options.device, padding=options.padding)
+    settings = SegmentSettings(device=options.device, padding=options.padding, threshold=options.threshold)
     with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
         card = bundle(
             options.training,

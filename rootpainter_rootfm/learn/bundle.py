@@ -16,7 +16,7 @@ from ..model import checkpoint
 from ..model.card import ModelCard, is_model_name
 from ..progress import CancelToken, Progress, silent
 from ..segment.settings import SegmentSettings
-from .calibration import ProbabilityCounts, choose_threshold
+from .calibration import THRESHOLDS, ProbabilityCounts, choose_threshold
 from .data import Dataset, read_datasets
 from .evaluate import Method, evaluate, probabilities
 from .ingredients import Ingredient, mean
@@ -53,8 +53,10 @@ def bundle(
 ) -> ModelCard:
     """Writes `<name>.safetensors` and its card `<name>.json`.
 
-    The weights are those that did best on the validation patches. The threshold is chosen on the validation images
-    of the datasets that were learnt from, as whole images, with the weights as half precision keeps them.
+    The weights are those that did best on the validation patches. A mean is made of the last ones of each training,
+    since the best of one that was begun with a model may be that model itself. The threshold is chosen on the
+    validation images of the datasets that were learnt from, as whole images, with the weights as half precision keeps
+    them.
 
     Args:
         run: folder of a training.
@@ -62,7 +64,7 @@ def bundle(
         out: folder for the two files; made if absent.
         words: for the card.
         protocol: folder of a finished protocol, whose table goes onto the card.
-        settings: the device to measure on, and the padding for the card.
+        settings: the device to measure on, and padding and threshold for the card; without one it is chosen.
         progress: counts validation images.
         cancel: looked at between images.
         averaged: further trainings (folders) and models (names or files); the mean of all weights is bundled.
@@ -74,12 +76,13 @@ def bundle(
     """
     if not is_model_name(words.name):
         raise ModelError(f"{words.name} cannot be a model's name: use letters, digits, dots, underscores and hyphens.")
-    ingredients = [Ingredient.of(source) for source in (run, *averaged)]
+    ingredients = [Ingredient.of(source, last=bool(averaged)) for source in (run, *averaged)]
     datasets = read_datasets(data, only=[name for one in ingredients for name in one.datasets])
     state = rounded(mean(ingredients))
     card = replace(card_of(state, words.name, ingredients[0].tile_sizes), padding=settings.padding or "reflect")
     counts = _measure(state, card, datasets, run, settings, progress, cancel)
-    threshold = choose_threshold(counts)
+    best = choose_threshold(counts)
+    threshold = best if settings.threshold is None else settings.threshold
     out.mkdir(parents=True, exist_ok=True)
     file = out / f"{words.name}.safetensors"
     checkpoint.write_safetensors(state, file)
@@ -92,7 +95,7 @@ def bundle(
         training_data=_learnt_from(ingredients, [(dataset.name, licence(data, dataset.name)) for dataset in datasets]),
         threshold=threshold,
         weaknesses=words.weaknesses,
-        notes="\n".join(_notes(ingredients, threshold, counts, protocol)),
+        notes="\n".join(_notes(ingredients, protocol, _measured(counts, best, threshold))),
         size_bytes=file.stat().st_size,
     )
     write_text(file.with_suffix(".json"), card.to_json())
@@ -127,16 +130,25 @@ def _measure(
     cancel: CancelToken | None,
 ) -> dict[str, ProbabilityCounts]:
     validation = [dataset.split("val") for dataset in datasets]
-    method = Method.of(segmenter_of(state, card, settings), cancel)
+    # Whatever threshold will cut them, the probabilities are the same: made with another one, nothing is measured anew.
+    method = Method.of(segmenter_of(state, card, replace(settings, threshold=None)), cancel)
     folder = run / f"val {method.mark}"
     return probabilities(evaluate(method, validation, folder, progress, cancel, pictures=False))
 
 
+def _measured(counts: Mapping[str, ProbabilityCounts], best: float, threshold: float) -> str:
+    """What the threshold gives on the validation images, and what the best one would."""
+    dice = np.mean([one.dice for one in counts.values()], axis=0)
+    at = {value: np.interp(value, THRESHOLDS, dice) for value in (best, threshold)}
+    where = f"on the validation images of {len(counts)} datasets"
+    text = f"Threshold {threshold}: mean pooled Dice {at[threshold]:.3f} {where}."
+    return text if threshold == best else f"{text} It was set by hand; {best} has {at[best]:.3f} there."
+
+
 def _notes(
     ingredients: Sequence[Ingredient],
-    threshold: float,
-    counts: Mapping[str, ProbabilityCounts],
     protocol: Path | None,
+    measured: str,
 ) -> list[str]:
     """How the model was made, as lines of Markdown."""
     lines = []
@@ -144,10 +156,7 @@ def _notes(
         lines += [f"The mean, element by element, of {len(ingredients)} sets of weights:", ""]
     for ingredient in ingredients:
         lines += [*ingredient.notes, ""]
-    dice = np.mean([one.dice[round(threshold * 100) - 1] for one in counts.values()])
-    lines.append(
-        f"Threshold {threshold}: mean pooled Dice {dice:.3f} on the validation images of {len(counts)} datasets."
-    )
+    lines.append(measured)
     for model in _models(ingredients):
         lines += ["", f"How {model.name} (sha256 {model.sha256}) was made:", "", model.notes]
     if protocol is not None:

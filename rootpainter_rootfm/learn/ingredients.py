@@ -20,7 +20,7 @@ from ..model.library import load_model
 from .curves import BEST_STEP
 from .loop import PLAN, read_record
 from .plan import TrainPlan
-from .state import chosen_weights
+from .state import chosen_weights, last_average
 from .trained import State
 
 
@@ -43,15 +43,19 @@ class Ingredient:
     model: ModelCard | None
 
     @classmethod
-    def of(cls, source: str | Path) -> Ingredient:
+    def of(cls, source: str | Path, last: bool = False) -> Ingredient:
         """The folder of a training, or a model by its name or file.
+
+        Args:
+            source: the folder, name or file.
+            last: of a training, take the average of its last steps, not what did best on its validation patches.
 
         Raises:
             DataError: the folder holds no training, or no record of its datasets.
             ModelError, WeightsError: there is no such model.
         """
         if Path(source).is_dir():
-            return _of_training(Path(source))
+            return _of_training(Path(source), last)
         network, card = load_model(str(source))
         notes = (f"{card.name} as it is (sha256 {card.sha256}).",)
         return cls(network.state_dict(), (), card.tile_sizes, notes, card)
@@ -68,24 +72,30 @@ def mean(ingredients: Sequence[Ingredient]) -> State:
     }
 
 
-def _of_training(run: Path) -> Ingredient:
+def _of_training(run: Path, last: bool) -> Ingredient:
     record = read_record(run)
     if "datasets" not in record:
         raise DataError(f"{run} does not say what was learnt from; run its `rootfm train` once more, which notes it.")
     plan = TrainPlan.from_json((run / PLAN).read_text(encoding="utf-8"))
     begun_with = ModelCard.from_json(json.dumps(record["model"])) if "model" in record else None
-    notes = tuple(_notes(run, record, plan, begun_with))
-    return Ingredient(chosen_weights(run), tuple(record["datasets"]), plan.tile_sizes, notes, begun_with)
+    weights = last_average(run) if last else chosen_weights(run)
+    notes = tuple(_notes(record, plan, begun_with, _which(run, last)))
+    return Ingredient(weights, tuple(record["datasets"]), plan.tile_sizes, notes, begun_with)
 
 
-def _notes(run: Path, record: Mapping[str, Any], plan: TrainPlan, begun_with: ModelCard | None) -> list[str]:
+def _which(run: Path, last: bool) -> str:
+    """Which weights of the training were taken."""
+    if last or not (run / BEST_STEP).is_file():
+        return "The average of the last steps."
+    best = json.loads((run / BEST_STEP).read_text(encoding="utf-8"))
+    return f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches."
+
+
+def _notes(record: Mapping[str, Any], plan: TrainPlan, begun_with: ModelCard | None, which: str) -> list[str]:
     lines = [f"{plan.steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
     if begun_with is not None:
         lines.append(f"Begun with {begun_with.name} (sha256 {begun_with.sha256}).")
-    if (run / BEST_STEP).is_file():
-        best = json.loads((run / BEST_STEP).read_text(encoding="utf-8"))
-        lines.append(f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches.")
-    lines += ["Made by:", ""]
+    lines += [which, "Made by:", ""]
     for start in record["starts"]:
         made = f"version {start['version']}, commit {start['commit']}, {start['hardware']}"
         lines.append(f"- from step {start['step']}: `{start['command']}` ({made})")

@@ -104,10 +104,19 @@ def chosen_weights(folder: Path) -> dict[str, Tensor]:
         DataError: the folder holds no training, or its files cannot be read.
     """
     best = _read(folder / BEST)
-    last = None if best is not None else _read(folder / LAST)
-    if best is None and last is None:
-        raise DataError(f"{folder} holds no training: neither {BEST} nor {LAST} is there.")
-    return best if best is not None else last["average"]
+    return best if best is not None else last_average(folder)
+
+
+def last_average(folder: Path) -> dict[str, Tensor]:
+    """The state dict of the moving average after the last step of a training in `folder`.
+
+    Raises:
+        DataError: the folder holds no training, or its file cannot be read.
+    """
+    last = last_state(folder)
+    if last is None:
+        raise DataError(f"{folder} holds no training: {LAST} is not there.")
+    return last["average"]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

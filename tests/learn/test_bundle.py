@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from rootpainter_rootfm.files import sha256
 from rootpainter_rootfm.learn.bundle import Words, bundle, licence
 from rootpainter_rootfm.learn.calibration import THRESHOLDS
 from rootpainter_rootfm.learn.plan import TrainPlan
-from rootpainter_rootfm.learn.state import BEST
+from rootpainter_rootfm.learn.state import BEST, LAST
 from rootpainter_rootfm.learn.trained import fingerprint, rounded
 from rootpainter_rootfm.model import checkpoint
 from rootpainter_rootfm.model.card import ModelCard
@@ -31,11 +32,18 @@ def data(tmp_path_factory):
     return folder
 
 
+def times(factor, network):
+    """The state dict with all that is learnt multiplied."""
+    weights = network.state_dict()
+    return {name: factor * tensor if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+
+
 @pytest.fixture(scope="module")
 def training(fresh_network, tmp_path_factory):
     """The folder of a training on two of the datasets, as `loop.train` leaves it."""
     folder = tmp_path_factory.mktemp("run")
-    torch.save(fresh_network.state_dict(), folder / "best.pt")
+    torch.save(fresh_network.state_dict(), folder / BEST)
+    torch.save({"average": times(2, fresh_network)}, folder / LAST)
     (folder / "best_step.json").write_text('{"step": 90, "dice": 0.625}', encoding="utf-8")
     (folder / "plan.json").write_text(TrainPlan(steps=100, tile_sizes=(32, 64)).to_json(), encoding="utf-8")
     start = {"step": 0, "command": "rootfm train data run", "version": "1", "commit": "abc", "hardware": "one"}
@@ -81,22 +89,26 @@ def test_the_card_names_what_the_model_begun_with_has_learnt_from_too(training, 
 
 def test_the_mean_of_several_trainings_and_models_is_one_model(training, data, tmp_path, fresh_network):
     first = bundle(training, data, tmp_path / "first", WORDS, settings=CPU)
-    weights = fresh_network.state_dict()
     run = tmp_path / "run"
     shutil.copytree(training, run)
-    torch.save(
-        {name: 2 * tensor if tensor.is_floating_point() else tensor for name, tensor in weights.items()}, run / BEST
-    )
+    torch.save({"average": times(3, fresh_network)}, run / LAST)
     record = json.loads((run / "record.json").read_text(encoding="utf-8"))
     (run / "record.json").write_text(json.dumps(record | {"datasets": ["peat"]}), encoding="utf-8")
     others = [run, tmp_path / "first" / "tiny.safetensors"]
     card = bundle(training, data, tmp_path / "mean", WORDS, settings=CPU, averaged=others)
     found, once = (checkpoint.read_state(tmp_path / place / "tiny.safetensors") for place in ("mean", "first"))
     for name in ("mask_decoder.iou_token.weight", "image_encoder.neck.1.weight"):
-        torch.testing.assert_close(found[name], once[name] * 4 / 3, rtol=2e-3, atol=1e-4)
+        torch.testing.assert_close(found[name], once[name] * 2, rtol=2e-3, atol=1e-4)
     assert {name for name, _ in card.training_data} == {"sand", "clay", "peat"}
     assert "The mean, element by element, of 3 sets" in card.notes and card.notes.count(first.sha256) == 2
-    assert card.notes.count("rootfm train data run") == 6
+    assert card.notes.count("rootfm train data run") == 6 and card.notes.count("The average of the last steps.") == 2
+
+
+def test_a_threshold_that_is_given_stands_on_the_card_beside_the_best(training, data, tmp_path):
+    best = bundle(training, data, tmp_path / "best", WORDS, settings=CPU).threshold
+    card = bundle(training, data, tmp_path / "given", WORDS, settings=replace(CPU, threshold=0.975))
+    assert card.threshold == 0.975
+    assert "Threshold 0.975: " in card.notes and f"It was set by hand; {best} has " in card.notes
 
 
 def test_the_file_holds_the_weights_that_the_threshold_was_measured_with(training, data, tmp_path, fresh_network):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from rootpainter_rootfm.errors import DataError
-from rootpainter_rootfm.learn.state import WeightAverage, chosen_weights, last_state, make_optimizer
+from rootpainter_rootfm.learn.state import WeightAverage, chosen_weights, last_average, last_state, make_optimizer
 
 
 class Small(nn.Module):
@@ -77,4 +77,4 @@ def test_the_chosen_weights_are_the_best_or_else_the_last_average(tmp_path):
     write(tmp_path, "last.pt", 7)
     assert chosen_weights(tmp_path)["w"] == 7
     torch.save({"w": torch.ones(1)}, tmp_path / "best.pt")
-    assert chosen_weights(tmp_path)["w"] == 1
+    assert chosen_weights(tmp_path)["w"] == 1 and last_average(tmp_path)["w"] == 7
