@@ -67,8 +67,8 @@ class JobState:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
-        return self.state in ("done", "cancelled", "failed")
+        """Whether nothing more will come, or no more of it is looked at."""
+        return self.state in ("done", "cancelled", "failed", "left")
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,8 @@ def headline(job: Job) -> str:
         return f"Done: {made} of {state.total} images have a mask{failed}"
     if state.state == "cancelled":
         return f"Cancelled after {state.done} of {state.total} images; their masks are kept"
+    if state.state == "left":
+        return f"No longer followed; {state.done} of {state.total} images when last looked at"
     return f"Stopped after {state.done} of {state.total} images"
 
 

@@ -76,7 +76,7 @@ class Job(QtCore.QObject):
     def leave(self) -> None:
         """The windows turn to another sync folder, where its trainer is not heard."""
         if not self.state.ended:
-            self._stop("failed", f"The sync folder was changed. A trainer that serves {self.folder} goes on with this.")
+            self._stop("left", f"The sync folder was changed. A trainer that serves {self.folder} goes on with this.")
 
     def _withdraw(self) -> None:
         self._cancel_owed = True
@@ -148,7 +148,7 @@ def adopt(session: Session) -> None:
     named = _named(session)
     identity, folder = str(named.get("id") or ""), str(named.get("folder") or "")
     # One that was given up is followed anew: the windows have come back to its sync folder.
-    known = any(job.id == identity and job.state.state != "failed" for job in session.jobs)
+    known = any(job.id == identity and job.state.state not in ("failed", "left") for job in session.jobs)
     if identity and folder and not known:
         output = session.folder / folder
         Job(session, output.name, output, JobState(identity, "running")).follow()

@@ -26,6 +26,7 @@ _STATE_NAMES = {
     "done": "done",
     "cancelled": "cancelled",
     "failed": "stopped",
+    "left": "no longer followed",
 }
 
 

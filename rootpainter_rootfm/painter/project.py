@@ -130,7 +130,7 @@ class Project(QtCore.QObject):
         silent = trainer.life is Life.SILENT and not trainer.starting
         if not names:
             self._say("Every image of this project is annotated; their masks stay.")
-        elif silent and not trainer.expected:
+        elif silent and not trainer.awaited:
             self._ask_unmodified_trainer(names)
             self._say(f"Asked for a new mask of {what}.")
         else:
@@ -141,8 +141,9 @@ class Project(QtCore.QObject):
     def _ask_unmodified_trainer(self, names: list[str]) -> None:
         """RootPainter's own trainer skips images that have a mask, so the old ones must go first.
 
-        For windows that were told to start no trainer, while none of ours answers. Ours makes a mask anew in its place
-        and learns from the corrected one until then, so for one that is merely away the masks must stay.
+        For windows that were told to start no trainer, where none of ours has served, or it took its leave. Ours makes
+        a mask anew in its place and learns from the corrected one until then, so for one that is merely away the masks
+        must stay.
         """
         folder = Path(self._window.seg_dir)
         task = Task(lambda cancel, progress: remove_masks(folder, names))

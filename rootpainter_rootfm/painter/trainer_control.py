@@ -72,6 +72,12 @@ class TrainerControl(QtCore.QObject):
         """Whether the trainer that answers runs on another machine."""
         return self.alive and self.heartbeat is not None and self.heartbeat.host != platform.node()
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a trainer of ours is meant to serve the folder: run by this program, or one elsewhere that never
+        took its leave."""
+        return self.expected or (self.heartbeat is not None and not self.heartbeat.stopped)
+
     def start(self) -> None:
         """Starts a trainer for the sync folder unless one answers or is being looked for."""
         self.expected = self._wanted = True

@@ -7,6 +7,7 @@ failure has a name.
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 import time
 from collections import deque
@@ -34,6 +35,8 @@ AT_ONCE = 4
 """Images given away at a time: enough to keep it busy, few enough to stop soon."""
 SECONDS_BETWEEN_QUESTIONS = 3.0
 """How often it is asked whether it still trains."""
+SECONDS_AWAY = 600.0
+"""How long a folder that was there may be gone before its images fail."""
 
 
 class UNetTrainer:
@@ -178,6 +181,7 @@ class _Job:
         self.given: dict[str, str] = {}
         self._names = deque(request.names)
         self._failed: list[tuple[str, str]] = []
+        self._reached = -math.inf
         # A mask that is to be made anew is made elsewhere, so that the old one stays until the new one is whole.
         self._output = folder / "anew" / request.instruction.file if request.again else request.output
         self._file = None
@@ -196,8 +200,8 @@ class _Job:
         return len(self.request.names) - len(self._names) - len(self.given)
 
     def give(self, process: UNetProcess) -> bool:
-        """Gives the next image that needs a mask away, or notes why that cannot be; False when there is none."""
-        while self._names:
+        """Gives the next image that needs a mask away, or notes why that cannot be; False when there is none now."""
+        while self._names and not self._away():
             name = self._names.popleft()
             try:
                 if self.request.wanted(name):
@@ -207,6 +211,13 @@ class _Job:
                 self._dealt_with(name, str(error))
                 return True
         return False
+
+    def _away(self) -> bool:
+        """Whether a folder is gone that was there a while ago: mostly its drive is, and comes back."""
+        now = time.monotonic()
+        if self.request.images.is_dir() and self.request.output.parent.is_dir():
+            self._reached = now
+        return 0 < now - self._reached < SECONDS_AWAY
 
     def _content(self, name: str) -> dict[str, Any]:
         """The instruction for one image, as RootPainter's window would write it, with absolute paths."""
@@ -226,6 +237,9 @@ class _Job:
     def take(self, answer: Answer) -> None:
         """Notes what became of an image."""
         name = self.given.pop(answer.file)
+        if self._away():
+            self._names.appendleft(name)
+            return
         made = self._output / self.request.target(name).name
         cause = answer.error.partition("\n")[0]
         try:

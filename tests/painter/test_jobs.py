@@ -257,7 +257,7 @@ def test_job_ends_with_a_word_when_the_sync_folder_is_changed(session, job, sync
     sync_folder.make_complete(tmp_path / "second")
     session.work_in(tmp_path / "second")
     session.trainer._poll.stop()
-    assert job.state.state == "failed" and f"A trainer that serves {sync} goes on" in job.state.message
+    assert job.state.state == "left" and f"A trainer that serves {sync} goes on" in job.state.message
     job.cancel()
     trainer_says(session)
     qtbot.wait(200)

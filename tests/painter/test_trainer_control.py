@@ -56,6 +56,17 @@ def test_trainer_is_started_when_the_heartbeat_stays_away(sync, launched, see, q
     assert launched == [trainer] and trainer.heartbeat is None
 
 
+def test_trainer_elsewhere_is_awaited_until_it_takes_its_leave(sync, launched, see, qapp):
+    trainer = control(sync, wanted=False)
+    see(trainer, None, 0)
+    assert not trainer.awaited
+    see(trainer, BEAT, 1)
+    see(trainer, BEAT, 2 + SILENT_AFTER)
+    assert trainer.life is Life.SILENT and trainer.awaited
+    see(trainer, replace(BEAT, stopped=True), 3 + SILENT_AFTER)
+    assert not trainer.awaited and not launched
+
+
 def test_trainer_that_the_user_starts_is_meant_to_run_from_then_on(sync, launched, see, qapp):
     trainer = control(sync, wanted=False)
     see(trainer, None, 0)

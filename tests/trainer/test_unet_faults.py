@@ -16,14 +16,15 @@ class Prompt:
     """In place of RootPainter's own trainer: has done at once whatever it is given."""
 
     exit_code = None
+    thinks = False
 
     def __init__(self, options):
         self.folder = Path(options[0])
-        self.given, self.fault, self.thinks = [], None, False
+        self.given, self.fault = [], None
 
     def give(self, name, content):
         self.given.append(f"{name}_{len(self.given)}")
-        if name == "segment":
+        if name == "segment" and (Path(content["dataset_dir"]) / content["file_names"][0]).exists():
             (Path(content["seg_dir"]) / content["file_names"][0]).write_bytes(b"a mask")
         return self.given[-1]
 
@@ -60,6 +61,34 @@ def test_a_folder_that_cannot_be_written_to_fails_image_by_image_and_ends_nothin
     assert tree(prompt.root / "out") == [".rootfm_job.json", "a.png", "b.png"]
 
 
+@pytest.fixture
+def unplugged(prompt, monkeypatch):
+    """A folder whose two images are given away, when the drive of the images goes; the instruction's file."""
+    monkeypatch.setattr(Prompt, "thinks", True)
+    file = prompt.send("segment", FOLDER | {"seg_dir": "out"})
+    prompt.server.tick()
+    for name in ("a.png", "b.png"):
+        (prompt.root / "out" / name).unlink()
+    (prompt.root / "datasets").rename(prompt.root / "unplugged")
+    monkeypatch.setattr(Prompt, "thinks", False)
+    for _ in range(3):
+        prompt.server.tick()
+    return file
+
+
+def test_a_drive_that_is_away_for_a_while_costs_no_image(prompt, unplugged):
+    assert prompt.job()["state"] == "running" and prompt.job()["failed"] == []
+    (prompt.root / "unplugged").rename(prompt.root / "datasets")
+    assert prompt.settle(unplugged, 10) == "executed"
+    assert prompt.job()["message"] == "Segmented 2 of 2 images."
+
+
+def test_images_of_a_folder_that_stays_away_are_listed_as_failed(prompt, unplugged, monkeypatch):
+    monkeypatch.setattr(unet, "SECONDS_AWAY", 0)
+    assert prompt.settle(unplugged, 10) == "executed"
+    assert prompt.job()["message"].startswith("Segmented 0 of 2 images. 2 failed")
+
+
 def test_a_mask_that_cannot_be_moved_to_its_place_is_listed_as_failed(prompt):
     (prompt.root / "out/a.png").mkdir(parents=True)
     file = prompt.send("segment", FOLDER | {"seg_dir": "out", "rootfm": {"job": "u", "again": True}})
@@ -81,19 +110,13 @@ def test_a_fault_beside_the_process_fails_its_work_and_the_next_goes_on(prompt):
 def test_it_is_not_asked_whether_it_trains_before_it_has_answered_to_start(prompt, monkeypatch):
     monkeypatch.setattr(unet, "SECONDS_BETWEEN_QUESTIONS", 0)
     prompt.project()
-    real = Prompt.__init__
-
-    def slow(self, options):
-        real(self, options)
-        self.thinks = True
-
-    monkeypatch.setattr(Prompt, "__init__", slow)
+    monkeypatch.setattr(Prompt, "thinks", True)
     file = prompt.send("start_training", prompt.training_content())
     for _ in range(3):
         prompt.turn()
     process = prompt.server._unet._process
     assert process.given == ["start_training_0"]
-    process.thinks = False
+    monkeypatch.setattr(Prompt, "thinks", False)
     assert prompt.settle(file, 10) == "executed"
     prompt.turn()
     assert process.given[1].startswith("trainer_status_")
