@@ -98,6 +98,10 @@ class FineTuning:
             self.abandon(f"Training failed. {str(error) or type(error).__name__}")
             raise
 
+    def drop(self) -> None:
+        """It is taken back before it is tried again; the window hears so."""
+        self._announce("stopped", "Training stopped")
+
     def abandon(self, message: str) -> None:
         """It is given up; the window hears why."""
         self._show("failed", message)

@@ -190,16 +190,18 @@ class Server:
             if instruction.name == "segment":
                 self._work(SegmentRequest.parse(instruction, self.sync)).abandon(reason)
             else:
-                request = TrainingRequest.parse(instruction, self.sync)
-                FineTuning(request, self._models, self._journal).abandon(reason)
+                self._fine_tuning(instruction).abandon(reason)
 
         attempt(instruction, leave_word)
         self._box.fail(instruction, reason)
 
+    def _fine_tuning(self, instruction: Instruction) -> FineTuning:
+        return FineTuning(TrainingRequest.parse(instruction, self.sync), self._models, self._journal)
+
     def _stop_training(self, instruction: Instruction) -> bool:
         self._settle()  # One that has just failed waits for its next try.
         for waiting in self._box.withdraw(lambda waiting: waiting.name == "start_training"):
-            self._journal.tell("Training stopped", find_messages(waiting.content, self.sync))
+            self._fine_tuning(waiting).drop()
         if self._unet.training is not None:
             self._unet.stop_training(instruction, absolute(instruction.content, self.sync))
             return True

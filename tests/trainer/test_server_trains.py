@@ -170,7 +170,7 @@ def test_stop_also_ends_a_training_that_waits_for_its_next_try(at_work):
     at_work.until(lambda: any("Trying again" in text for text in at_work.messages()), SECONDS)
     stop(at_work)
     assert at_work.settle(file) == "executed"
-    assert "Training stopped" in at_work.messages()
+    assert at_work.training()["state"] == "stopped" and "Training stopped" in at_work.messages()
     damaged.unlink()
     time.sleep(instructions.SECONDS_BETWEEN_TRIES)
     at_work.turn()
