@@ -19,10 +19,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a path beside `path` to write to; on success it takes the place of `path`, on failure it is removed.
 
     The temporary name starts with a dot, so RootPainter never counts it, and ends like `path`, so that
-    libraries which choose a format by the extension choose the right one.
+    libraries which choose a format by the extension choose the right one. It is short: `path` may have the longest
+    name that its disk allows.
     """
     target = Path(path)
-    beside = target.with_name(f".{target.stem}.{uuid4().hex[:8]}.part{target.suffix}")
+    beside = target.with_name(f".{uuid4().hex[:16]}.part{target.suffix}")
     try:
         yield beside
         with open(beside, "r+b") as written:  # Windows flushes only what may be written to.
@@ -30,6 +31,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         move(beside, target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """What `replacing` left in a folder: files of a process that was killed, or of one that writes them just now."""
+    return list(folder.glob(".*.part.*"))
 
 
 def move(beside: Path, target: Path) -> None:

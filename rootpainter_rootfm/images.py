@@ -114,12 +114,20 @@ def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int]
     file.seek(0)
     image = reader(file)
     tiff.check_size(image.width, image.height, max_pixels)
-    orientation = image.getexif().get(tiff.ORIENTATION_TAG, 1)
+    orientation = _orientation(image)
     if reader is PngImageFile and header[24] == 16 and header[25] in _PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS:
         file.seek(0)
         pixels = imagecodecs.png_decode(file.read())
         return pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0], orientation
     return _pixels(image), orientation
+
+
+def _orientation(image: ImageFile) -> int:
+    """As the EXIF tells; damaged notes do not make an image unreadable."""
+    try:
+        return image.getexif().get(tiff.ORIENTATION_TAG, 1)
+    except Exception:  # Pillow raises nearly anything here
+        return 1
 
 
 def _pillow_reader(file: BinaryIO) -> type[ImageFile]:

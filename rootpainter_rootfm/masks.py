@@ -79,6 +79,21 @@ def read_note(path: str | os.PathLike[str]) -> str:
         return str(_png(file).info.get(_NOTE, ""))
 
 
+def is_remnant(path: str | os.PathLike[str]) -> bool:
+    """Whether a file that cannot be read is all that is left of a mask with a note, or holds nothing at all.
+
+    So after a power cut or half a copy: nobody's work is in it. Raises OSError.
+    """
+    with open(path, "rb") as file:
+        start = file.read(64)
+    # The first chunk behind a PNG's header, the name of an archive's first member.
+    ours = ((_PNG_START, 37, f"tEXt{_NOTE}\0".encode()), (_ZIP_START, 30, b"seg.npy"))
+    return not any(start) or any(
+        start.startswith(magic[: len(start)]) and name.startswith(start[place : place + len(name)])
+        for magic, place, name in ours
+    )
+
+
 def read(path: str | os.PathLike[str], *, light_root: bool = False) -> np.ndarray:
     """A mask in any of the formats as H×W bool, True where root.
 
@@ -217,7 +232,7 @@ def _read_colour(image: PngImageFile, light_root: bool) -> np.ndarray:
         dark = (alpha == 0) | ((red < 128) & (green < 128) & (blue < 128))
         all_known &= bool((root[rows] | dark).all())
         all_grey &= bool(((red == green) & (green == blue) & (alpha == 255)).all())
-    if all_known:
+    if all_known and not (all_grey and light_root):  # a dataset's ones are dark
         return root
     if all_grey:
         return _read_grey(image.convert("L"), light_root)

@@ -9,9 +9,12 @@ from pathlib import Path
 from threading import Lock
 from typing import BinaryIO
 
-from PIL import ImageFile
+from PIL import ImageFile, PngImagePlugin
 
 from .errors import RootFMError
+
+# A large colour profile or note, as image programs put into a PNG, makes no photograph unreadable.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 
 class Unreadable(ValueError):

@@ -19,13 +19,13 @@ ORIENTATION_TAG = 274
 def count_pages(file: BinaryIO) -> int:
     """The number of pages in an open TIFF; reduced copies of another page are none."""
     with tifffile.TiffFile(file) as tiff:
-        return sum(not page.aspage().is_reduced for page in tiff.pages)
+        return len(_pages(tiff))
 
 
 def count_pixels(file: BinaryIO, index: int) -> int:
     """Height times width of page `index` (from 0) of an open TIFF."""
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages[index].aspage()
+        page = _pages(tiff)[index]
         return page.imagelength * page.imagewidth
 
 
@@ -37,16 +37,24 @@ def read_page(file: BinaryIO, index: int, max_pixels: int) -> tuple[np.ndarray, 
     Raises Unreadable for what a photograph cannot be, and whatever tifffile raises on damage.
     """
     with tifffile.TiffFile(file) as tiff:
-        pages = len(tiff.pages)
-        if not 0 <= index < pages:
-            raise Unreadable(f"it has no page {index}: its pages are 0 to {pages - 1}" if pages else "it has no page")
-        page = tiff.pages[index].aspage()
+        pages = _pages(tiff)
+        if not 0 <= index < len(pages):
+            there = f"it has no page {index}: its pages are 0 to {len(pages) - 1}"
+            raise Unreadable(there if pages else "it has no page")
+        page = pages[index]
         _check(page, file, max_pixels)
         if page.compression in FAX_COMPRESSIONS:
-            return _read_fax(file, index), 1
+            return _read_fax(file, page.index), 1
         pixels = _interpret(page, page.asarray(squeeze=False))
         orientation = page.tags.valueof(ORIENTATION_TAG, default=1)
         return pixels, orientation if orientation in range(1, 9) else 1
+
+
+def _pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """All but the reduced copies of another page, which some programs put first; those where there is nothing else."""
+    # By their number: tifffile counts pages that point at themselves once, and goes round in them for ever.
+    pages = [tiff.pages[index].aspage() for index in range(len(tiff.pages))]
+    return [page for page in pages if not page.is_reduced] or pages
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

@@ -47,6 +47,20 @@ def test_a_file_that_stays_open_is_kept_and_nothing_is_left_beside_it(tmp_path, 
     assert [path.read_text() for path in tmp_path.iterdir()] == ["running"]
 
 
+def test_the_longest_name_that_a_disk_allows_can_be_written(tmp_path):
+    path = tmp_path / f"{'n' * (os.pathconf(tmp_path, 'PC_NAME_MAX') - 4)}.png"
+    files.write_text(path, "text")
+    assert path.read_text() == "text"
+
+
+def test_what_a_killed_process_left_is_found(tmp_path):
+    with files.replacing(tmp_path / "model.pth") as beside:
+        beside.write_bytes(b"half")
+        assert files.unfinished(tmp_path) == [beside]
+        assert beside.name.startswith(".") and beside.suffix == ".pth"
+    assert files.unfinished(tmp_path) == []
+
+
 def test_a_file_name_that_is_no_text_can_be_written_about(tmp_path):
     files.write_text(tmp_path / "report.csv", "wurzel_\udcfc.jpg")
     assert (tmp_path / "report.csv").read_text(encoding="utf-8") == "wurzel_\\udcfc.jpg"

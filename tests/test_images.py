@@ -212,6 +212,17 @@ def test_reduced_copies_are_no_pages(tmp_path):
     assert images.page_count(tmp_path / "a.tif") == 1
 
 
+def test_reduced_copies_before_a_page_are_passed_over(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
+        for page in (PHOTO, 255 - PHOTO):
+            tiff.write(page[::2, ::2], photometric="rgb", subfiletype=1)
+            tiff.write(page, photometric="rgb")
+    assert images.page_count(tmp_path / "a.tif") == 2
+    assert images.pixel_count(tmp_path / "a.tif", page=1) == PHOTO.shape[0] * PHOTO.shape[1]
+    assert (images.read(tmp_path / "a.tif") == PHOTO).all()
+    assert (images.read(tmp_path / "a.tif", page=1) == 255 - PHOTO).all()
+
+
 def test_three_grey_pages_are_pages_and_not_channels(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.stack([GREY, GREY // 2, GREY // 4]), photometric="minisblack")
     assert images.page_count(tmp_path / "a.tif") == 3
@@ -258,3 +269,11 @@ def test_a_folder_lists_its_images_sorted(tmp_path):
     assert [path.name for path in images.list_images(tmp_path)] == ["C.TIF", "a.jpg", "b.png"]
     with pytest.raises(ImageError, match="nowhere"):
         images.list_images(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_what_goes_with_an_image_never_makes_it_unreadable(tmp_path, suffix):
+    profile = np.random.default_rng(0).bytes(1_100_000)
+    Image.fromarray(PHOTO).save(tmp_path / f"a.{suffix}", icc_profile=profile, quality=95)
+    Image.fromarray(PHOTO).save(tmp_path / f"b.{suffix}", exif=b"Exif\0\0no such thing", quality=95)
+    assert (images.read(tmp_path / f"a.{suffix}") == images.read(tmp_path / f"b.{suffix}")).all()

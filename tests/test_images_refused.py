@@ -116,6 +116,7 @@ def test_a_named_pipe_does_not_hang_the_reader(tmp_path):
 
 def test_pages_that_point_at_themselves_do_not_hang_the_reader(tmp_path):
     raw_tiff(tmp_path / "a.tif", 64, 48, 8, GREY.tobytes(), first_offset=8)
+    assert images.page_count(tmp_path / "a.tif") == 1
     try:
         assert (images.read(tmp_path / "a.tif")[:, :, 0] == GREY).all()
     except ImageError:

@@ -125,9 +125,14 @@ def test_black_and_white_is_rhizovision_unless_a_dataset_says_otherwise(tmp_path
     assert (masks.read(tmp_path / "m.png", light_root=True) == ~mask).all()
 
 
-def test_a_dataset_mask_of_zeros_and_ones_reads_with_light_root(tmp_path, mask):
-    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "m.png")
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
+def test_a_dataset_mask_of_zeros_and_ones_reads_with_light_root(tmp_path, mask, mode):
+    Image.fromarray(mask.astype(np.uint8)).convert(mode).save(tmp_path / "m.png")
     assert (masks.read(tmp_path / "m.png", light_root=True) == mask).all()
+
+
+def test_grey_of_zeros_and_ones_is_no_mask_to_correct(tmp_path, mask):
+    Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(MaskError, match="other greys"):
         masks.read(tmp_path / "m.png")
 

@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from .. import __version__
@@ -37,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _say_what_can_be_said()
     options = build_parser().parse_args(arguments)
-    # What tifffile finds odd about a file it still reads would tear the progress bar; what it cannot read is an error.
+    # What is odd about a file that can be read all the same would tear the progress bar; what cannot is an error.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
     try:
         code = int(options.run(options))
         print(end="", flush=True)

@@ -90,12 +90,15 @@ def is_model_name(name: str) -> bool:
 def card_beside(path: Path) -> ModelCard | None:
     """The card in the JSON file of the same name beside a weights file, or None when there is no such file.
 
-    Raises ModelError when it cannot be read or describes other weights.
+    Raises ModelError when it is no card or describes other weights.
     """
     beside = path.with_suffix(".json")
     if not beside.is_file():
         return None
-    card = ModelCard.read(beside)
+    try:
+        card = ModelCard.read(beside)
+    except ModelError as error:
+        raise ModelError(f"{error} It was taken for the card of {path.name}; move it away if it is none.") from error
     if card.sha256 != digest_of(path):
         raise ModelError(f"{beside} describes other weights than {path}: correct its sha256 or move it away.")
     return card

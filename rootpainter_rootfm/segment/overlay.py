@@ -23,6 +23,7 @@ _NARROWEST: Final = 240  # of an entry, so that its name can be read
 _GAP: Final = 4
 _MARGIN: Final = 14
 _CAPTION: Final = 24
+_REMARK_LINES: Final = 6  # fit beneath the name of an entry without pictures
 _BACKGROUND: Final = (32, 32, 32)
 _INK: Final = (235, 235, 235)
 _ALARM: Final = (255, 150, 120)
@@ -124,6 +125,7 @@ def _small(height: int, width: int, longest: int) -> tuple[int, int]:
 
 def _shortened(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
     """A name cut in its middle, since the ends of names tell images apart."""
+    text = " ".join(text.split())  # a name may hold a line break
     keep = len(text)
     short = text
     while draw.textlength(short, font) > room and keep > 4:
@@ -133,4 +135,5 @@ def _shortened(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFon
 
 
 def _wrapped(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
-    return "\n".join(textwrap.wrap(text, int(room / draw.textlength("n", font))))
+    letters = int(room / draw.textlength("n", font))
+    return "\n".join(textwrap.wrap(text, letters, max_lines=_REMARK_LINES, placeholder=" …"))

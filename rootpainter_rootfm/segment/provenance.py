@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, files, images, masks
+from .. import __version__, files, masks
 from ..bands import bands
-from ..errors import ImageError, MaskError
+from ..errors import MaskError
 from .report import Measures
 
 
@@ -105,9 +104,9 @@ def finished(
     except MaskError as error:
         if _is_out_of_reach(error):
             raise
-        if _is_something_else(target):
+        if not masks.is_remnant(target):
             raise _not_ours(target) from None
-        return None  # damaged or cut short, so there is nothing to lose
+        return None  # there is nothing to lose
     if note is None or note.mask != digest(mask):
         raise _not_ours(target)
     complete = {extra.parent.name for extra in extras} <= set(note.extras) and all(extra.exists() for extra in extras)
@@ -116,7 +115,7 @@ def finished(
 
 def _not_ours(target: Path) -> MaskError:
     return MaskError(
-        f"{target} was there already and was not made by rootfm, or was changed since. It was kept; "
+        f"The mask {target.name} was there already and was not made by rootfm, or was changed since. It was kept; "
         "move it away, or ask for overwriting, to have a new mask."
     )
 
@@ -125,12 +124,3 @@ def _is_out_of_reach(error: MaskError) -> bool:
     """Whether a mask could not be looked at, and so may be whole: a share that is away, a colleague's own file."""
     cause = error.__cause__
     return isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno is not None)
-
-
-def _is_something_else(path: Path) -> bool:
-    """Whether a file that is no mask is whole in another way: a photograph or an archive of something else."""
-    try:
-        images.read(path)
-    except ImageError:
-        return zipfile.is_zipfile(path)
-    return True

@@ -123,7 +123,7 @@ class FineTuning:
 
         request = self.request
         self._show("running", "Preparing training")
-        for left in request.logs.glob(f"{Path(MODEL).stem}*"):
+        for left in (request.logs / MODEL, *files.unfinished(request.logs)):
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
         corrections = Corrections(

@@ -117,3 +117,6 @@ def test_a_card_beside_a_file_counts_only_for_that_file(tmp_path):
     path.write_bytes(b"other weights")
     with pytest.raises(ModelError, match="describes other weights"):
         card_beside(path)
+    (tmp_path / "m.json").write_text('{"lr": 1}', encoding="utf-8")
+    with pytest.raises(ModelError, match=r"taken for the card of m\.safetensors; move it away"):
+        card_beside(path)

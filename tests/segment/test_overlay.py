@@ -54,6 +54,15 @@ def test_the_sheet_holds_each_photograph_beside_its_overlay(tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["sheet.png"]
 
 
+def test_however_long_a_remark_is_it_stays_in_its_place(tmp_path):
+    entries = [Entry(f"{i}\n.png", "the file is empty, and so are all others " * 30) for i in range(20)]
+    overlay.write_sheet(entries, "twenty images", tmp_path / "sheet.png")
+    inked = (np.asarray(Image.open(tmp_path / "sheet.png")) == (235, 235, 235)).all(2)
+    places, _, _ = overlay._layout(entries)
+    tops = sorted({top for _, top in places})
+    assert len(tops) > 1 and all(not inked[top - 14 : top].any() for top in tops[1:])
+
+
 @pytest.mark.parametrize("count", [1, 7, 60])
 @pytest.mark.parametrize("size", [(240, 320), (320, 60)])
 def test_entries_lie_side_by_side_within_the_sheet(count, size):

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from rootpainter_rootfm import images, masks, opening
 from rootpainter_rootfm.errors import ImageError, MaskError
@@ -59,9 +59,38 @@ def test_a_mask_that_is_out_of_reach_is_not_taken_for_a_damaged_one(tmp_path, mo
         finished(target, tmp_path / "p.png", {}, [])
 
 
-def test_a_damaged_mask_is_made_anew(tmp_path):
-    (tmp_path / "m.png").write_bytes(b"\x89PNG cut short")
+@pytest.mark.parametrize("mask_format", list(MaskFormat))
+@pytest.mark.parametrize("left", [5, 20, 40, 60, 200])
+def test_what_is_left_of_a_mask_of_ours_is_made_anew(tmp_path, mask_format, left):
+    target = tmp_path / f"m{mask_format.suffix}"
+    masks.write(photograph(30, 41)[..., 0] > 128, target, mask_format, NOTE.to_text())
+    target.write_bytes(target.read_bytes()[:left])
+    assert finished(target, tmp_path / "p.png", {}, []) is None
+
+
+@pytest.mark.parametrize("content", [b"", bytes(300)])
+def test_a_file_without_content_is_made_anew(tmp_path, content):
+    (tmp_path / "m.png").write_bytes(content)
     assert finished(tmp_path / "m.png", tmp_path / "p.png", {}, []) is None
+
+
+@pytest.mark.parametrize("content", ["a note of somebody", "GIF", "mask cut short", "mask with a large profile"])
+def test_a_file_of_somebody_else_that_cannot_be_read_is_kept(tmp_path, content):
+    target = tmp_path / "m.png"
+    mask = photograph(30, 41)[..., 0] > 128
+    match content:
+        case "GIF":
+            Image.fromarray(mask).save(target, "GIF")
+        case "mask cut short":
+            masks.write(mask, target)
+            target.write_bytes(target.read_bytes()[:90])
+        case "mask with a large profile":
+            profile = np.random.default_rng(0).bytes(PngImagePlugin.MAX_TEXT_CHUNK + 1)
+            Image.fromarray(mask).save(target, icc_profile=profile)
+        case _:
+            target.write_text(content)
+    with pytest.raises(MaskError, match="was not made by rootfm"):
+        finished(target, tmp_path / "p.png", {}, [])
 
 
 @given(st.one_of(st.text(), st.sampled_from(['{"rootfm": "1"}', "[]", "null", "3", '{"rootfm": 1, "source": {}}'])))
