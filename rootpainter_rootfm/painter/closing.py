@@ -39,22 +39,23 @@ class Closing(QtCore.QObject):
         trainer = self._session.trainer
         if not trainer.running:
             return ""
-        running = [job for job in self._session.jobs if not job.state.ended]
-        if running:
-            state = running[-1].state
-            return f"The folder {running[-1].name} is being segmented, {state.done} of {state.total} done."
-        if trainer.heartbeat is not None and trainer.heartbeat.state == "training":
-            return f"The project {trainer.heartbeat.project or ''} is being trained."
-        return ""
+        work = [
+            f"The folder {job.name} is being segmented, {job.state.done} of {job.state.total} done."
+            for job in self._session.jobs
+            if not job.state.ended
+        ]
+        if trainer.heartbeat is not None and trainer.heartbeat.training:
+            work.append(f"The project {trainer.heartbeat.training} is being trained.")
+        return "\n".join(work)
 
     def _ask(self, work: str) -> None:
         box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Question, "RootPainter", work, parent=self._window)
         box.setInformativeText(
-            "The trainer was started by this window and ends with it. What is done is kept; a folder is continued when "
-            "a trainer is started again."
+            "The trainer was started by this window and ends with it. Masks and models that are made are kept, and a "
+            "folder is continued when a trainer is started again; a training has to be started anew."
         )
         stop = box.addButton("Stop and close", QtWidgets.QMessageBox.AcceptRole)
-        box.addButton("Keep working", QtWidgets.QMessageBox.RejectRole)
+        box.setDefaultButton(box.addButton("Keep working", QtWidgets.QMessageBox.RejectRole))
         box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
 
         def close() -> None:

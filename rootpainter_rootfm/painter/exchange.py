@@ -50,6 +50,11 @@ class Heartbeat:
         """Which process it is: host and process number."""
         return self.host, self.pid
 
+    @property
+    def training(self) -> str:
+        """The project that is being trained, also while a folder goes first; empty where there is none."""
+        return (self.project or "") if self.state == "training" or self.job else ""
+
 
 @dataclass(frozen=True)
 class JobState:
@@ -64,6 +69,11 @@ class JobState:
     seconds_left: float | None = None
     message: str = ""
     preview: str | None = None
+
+    @property
+    def made(self) -> int:
+        """How many images have a mask."""
+        return self.done - len(self.failed)
 
     @property
     def ended(self) -> bool:

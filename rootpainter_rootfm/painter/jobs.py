@@ -75,8 +75,12 @@ class Job(QtCore.QObject):
 
     def leave(self) -> None:
         """The windows turn to another sync folder, where its trainer is not heard."""
-        if not self.state.ended:
-            self._stop("left", f"The sync folder was changed. A trainer that serves {self.folder} goes on with this.")
+        if self.state.ended:
+            return
+        goes_on = f"A trainer that serves {self.folder} goes on with this."
+        if self._session.trainer.running:
+            goes_on = f"This goes on when RootPainter works in {self.folder} again."
+        self._stop("left", f"The sync folder was changed. {goes_on}")
 
     def _withdraw(self) -> None:
         self._cancel_owed = True
@@ -150,6 +154,7 @@ def adopt(session: Session) -> None:
     # One that was given up is followed anew: the windows have come back to its sync folder.
     known = any(job.id == identity and job.state.state not in ("failed", "left") for job in session.jobs)
     if identity and folder and not known:
+        session.jobs[:] = [job for job in session.jobs if job.id != identity]
         output = session.folder / folder
         Job(session, output.name, output, JobState(identity, "running")).follow()
 

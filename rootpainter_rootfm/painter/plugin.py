@@ -11,7 +11,7 @@ from . import host_segment, new_project, requests
 from .closing import Closing
 from .host import Host, lacking
 from .jobs import adopt
-from .models_menu import ModelsMenu
+from .models_menu import ModelsMenu, find_menu
 from .plugins import Plugin
 from .project import Project
 from .project_view import NEEDS
@@ -19,6 +19,7 @@ from .session import Session, show_failure
 from .trainer_status import TrainerStatus
 
 _PROJECT_PART = "mask view, image list and training panel"
+_CHANGE_FOLDER = "Specify sync directory"
 
 
 class RootFMPlugin(Plugin):
@@ -61,6 +62,8 @@ class RootFMPlugin(Plugin):
             window.rootfm_status = TrainerStatus(self.session, window)
             window.statusBar().addPermanentWidget(window.rootfm_status)
             window.rootfm_closing = Closing(self.session, window)
+        if in_project:
+            _keep_sync_folder(window)
 
     def project_opened(self, window: Any) -> None:
         """Adds what an open project has."""
@@ -81,3 +84,12 @@ class RootFMPlugin(Plugin):
         if self.session is not None:
             self.session.shut_down()
             self.session = None
+
+
+def _keep_sync_folder(window: QtWidgets.QMainWindow) -> None:
+    """RootPainter would ask the trainer of another folder for the masks of this one's project."""
+    extras = find_menu(window, "Extras")
+    for action in extras.actions() if extras is not None else ():
+        if action.text() == _CHANGE_FOLDER:
+            action.setEnabled(False)
+            action.setText(f"{_CHANGE_FOLDER} (close the project first)")

@@ -57,9 +57,9 @@ class Session(QtCore.QObject):
         """Moves to another sync folder; the trainer of the old one ends, if it is ours, and its jobs are left."""
         if folder == self.folder:
             return
-        self.trainer.shut_down()
         for job in self.jobs:
             job.leave()
+        self.trainer.shut_down()
         self.folder = folder
         self.trainer = self._control()
         self.trainer_changed.emit()

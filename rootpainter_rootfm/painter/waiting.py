@@ -18,6 +18,8 @@ _LOOK_EVERY = 2.0
 _PATIENCE = 8.0
 """Seconds until a word is said: a mask usually takes less."""
 _OLD_TRAINER_PATIENCE = 45.0
+_LOOKS_WITHOUT_WORD = 5
+"""Looks in a row at which nobody owes the mask any more, until it counts as one that cannot be made."""
 _WAITING = "Waiting for the mask"
 
 
@@ -30,6 +32,7 @@ class MaskWait(QtCore.QObject):
         self._window = window
         self._waiting_for = ""
         self._since = 0.0
+        self._without_word = 0
         self._box: QtWidgets.QMessageBox | None = None
         self._said: set[str] = set()
         self._was_alive = session.trainer.alive
@@ -49,6 +52,7 @@ class MaskWait(QtCore.QObject):
 
     def _see(self, found: tuple[str, bool, bool]) -> None:
         path, there, owed = found
+        self._without_word = 0 if owed or path != self._waiting_for else self._without_word + 1
         if there or path != self._waiting_for:
             self._waiting_for, self._since = path, time.monotonic()
             if there:
@@ -66,6 +70,11 @@ class MaskWait(QtCore.QObject):
         name = Path(self._window.image_path).name
         if trainer.starting:
             bar.showMessage("The trainer is starting; the first mask takes up to a minute.", 3000)
+        elif trainer.alive and self._without_word >= _LOOKS_WITHOUT_WORD:
+            bar.showMessage(f"No mask could be made of {name}. Go on to the next image; R tries it again.", 3000)
+            # RootPainter waits for the mask before it lets its user go on.
+            self._window.nav.next_image_button.setText("Save && Next >")
+            self._window.nav.next_image_button.setEnabled(True)
         elif trainer.alive:
             bar.showMessage(f"{_WAITING} of {name}: the trainer {doing(trainer.heartbeat)}. ({waited:.0f} s)", 3000)
         elif trainer.life is Life.SILENT:

@@ -99,7 +99,7 @@ class FineTuning:
             raise
 
     def drop(self) -> None:
-        """It is taken back before it is tried again; the window hears so."""
+        """It is taken back before its next try, or the trainer ends in the middle of a step; the window hears so."""
         self._announce("stopped", "Training stopped")
 
     def abandon(self, message: str) -> None:

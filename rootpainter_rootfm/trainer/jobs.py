@@ -92,7 +92,7 @@ class JobFile:
             "ended": time.time() if state in ("done", "cancelled", "failed") else None,
             "message": message,
             "preview": preview,
-            "made": sorted(self.made) if state == "queued" else [],
+            "made": sorted(self.made) if state in ("queued", "running") else [],
         }
         try:
             self._journal.write(self._path, json.dumps(shown, indent=1))

@@ -179,6 +179,7 @@ class FolderSegmenting:
         )
 
     def _show(self, job: FolderJob, done: int, current: str) -> None:
+        self._keep(job)
         self._file.show(done, current, [(result.image.name, result.brief) for result in job.report.failed])
 
     def _end(self, job: FolderJob | None, already: int) -> None:

@@ -124,6 +124,10 @@ class Server:
         self._box.release()
         self._unet.end()
         self._settle()
+        if self.worker.training is not None:
+            # Its step did not end in time, which is chance: none that was stopped begins again by itself.
+            self._box.finish(self.worker.training.instruction)
+            self.worker.training.drop()
         self._heartbeat.stop()
         self._journal.log("Trainer stopped")
         return ended

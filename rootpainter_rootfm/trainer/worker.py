@@ -61,6 +61,9 @@ class Training(Protocol):
     def stopping(self) -> bool:
         """Whether it was asked to."""
 
+    def drop(self) -> None:
+        """Tells the window that it is stopped, where it cannot say so itself any more."""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
-from tests.painter.drawn import entry, ready
+from tests.painter.drawn import dialogs, entry, ready
 
 
 @pytest.fixture
@@ -30,5 +31,15 @@ def test_folder_that_goes_on_from_an_earlier_window_is_listed_and_named(window, 
     expected = "The folder masks is being segmented, 3 of 9 done."
     qtbot.waitUntil(lambda: window.rootfm_closing._work() == expected, timeout=10_000)
     window.rootfm_menu._build()
+    trainer.heartbeat = replace(trainer.heartbeat, project="oats")
+    assert window.rootfm_closing._work() == f"{expected}\nThe project oats is being trained."
     jobs = next(action.menu() for action in window.rootfm_menu.menu.actions() if action.menu())
     assert jobs.isEnabled() and entry(jobs.actions(), "masks: running, 3 of 9")
+
+
+def test_work_goes_on_unless_its_end_is_chosen(window, qtbot):
+    window.rootfm_closing._ask("The project oats is being trained.")
+    (box,) = dialogs()
+    assert box.defaultButton().text() == "Keep working"
+    box.close()
+    assert window.isVisible()

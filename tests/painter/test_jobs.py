@@ -266,7 +266,17 @@ def test_job_ends_with_a_word_when_the_sync_folder_is_changed(session, job, sync
     session.trainer._poll.stop()
     trainer_says(session, job.id)
     adopt(session)
-    assert [known.id for known in session.jobs if not known.state.ended] == [job.id]
+    assert [(known.id, known.state.ended) for known in session.jobs] == [(job.id, False)]
+
+
+def test_job_of_our_own_trainer_goes_on_in_its_sync_folder(session, job, sync, tmp_path, monkeypatch, qtbot):
+    job.start()
+    take(qtbot, sync)
+    trainer_says(session, job.id)
+    monkeypatch.setattr(type(session.trainer), "running", True)
+    sync_folder.make_complete(tmp_path / "second")
+    session.work_in(tmp_path / "second")
+    assert f"goes on when RootPainter works in {sync} again" in job.state.message
 
 
 def test_cancel_that_is_owed_waits_for_the_trainer_of_its_own_folder(session, job, sync, tmp_path, qtbot):

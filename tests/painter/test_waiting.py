@@ -9,7 +9,7 @@ from rootpainter_rootfm import masks
 from rootpainter_rootfm.painter import exchange, waiting
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
-from tests.painter.drawn import dialogs, make_project, ready, said
+from tests.painter.drawn import click, dialogs, make_project, ready, said
 
 
 @pytest.fixture
@@ -66,6 +66,22 @@ def test_busy_trainer_is_named_at_the_lower_edge(window, plugin, sync, qtbot):
     qtbot.waitUntil(lambda: "the trainer is at work on it" in shown(), timeout=10_000)
     masks.write(np.ones((96, 128), bool), sync / "projects" / "oats" / "segmentations" / "one.png")
     qtbot.waitUntil(lambda: "Waiting" not in shown(), timeout=10_000)
+
+
+def test_image_without_a_mask_does_not_hold_its_user(window, plugin, sync, monkeypatch, qtbot):
+    monkeypatch.setattr(waiting, "_LOOKS_WITHOUT_WORD", 2)
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.life = Life.ALIVE
+    trainer.heartbeat = Heartbeat(1, "lab", 1, "idle", "cpu")
+    qtbot.waitUntil(lambda: "has not sent it yet" in window.statusBar().currentMessage(), timeout=10_000)
+    assert not window.nav.next_image_button.isEnabled()
+    for path in (sync / "instructions").glob("segment_*"):
+        path.unlink()  # as when a trainer has given it up
+    qtbot.waitUntil(window.nav.next_image_button.isEnabled, timeout=10_000)
+    assert "No mask could be made of one.png" in window.statusBar().currentMessage()
+    click(qtbot, window.nav.next_image_button)
+    assert window.image_path.endswith("two.png")
 
 
 def test_trainer_that_comes_late_is_asked_again(window, plugin, sync, qtbot):

@@ -11,7 +11,7 @@ from PIL import Image
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import ModelError
 from rootpainter_rootfm.segment import making
-from rootpainter_rootfm.trainer import instructions, segmenting, server
+from rootpainter_rootfm.trainer import instructions, jobs, segmenting, server
 from tests.trainer.sync_world import tree
 
 FOLDER = {"dataset_dir": "datasets/d", "seg_dir": "out"}
@@ -250,6 +250,22 @@ def test_masks_that_were_made_again_are_not_made_once_more_after_an_end_in_good_
     assert sorted(saved) == names
     job = at_work.job()
     assert (job["state"], job["done"], job["total"], job["made"]) == ("done", 6, 6, [])
+
+
+def test_masks_that_were_made_again_are_not_made_once_more_after_a_crash(at_work, saved, monkeypatch):
+    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_WRITES", 0)
+    monkeypatch.setattr(jobs.JobFile, "put_off", lambda self: None)
+    names = [f"{number}.png" for number in range(6)]
+    at_work.images(names)
+    saved.then = lambda: at_work.server.worker.end(0) if len(saved) == 4 else None
+    file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth") | {"rootfm": {"again": True}})
+    at_work.turn()
+    made, before = at_work.job()["made"], len(saved)
+    assert at_work.job()["state"] == "running" and made
+    at_work.server.wind_up()
+    at_work.start()
+    assert at_work.settle(file) == "executed"
+    assert sorted(saved[before:]) == sorted(set(names) - set(made))
 
 
 @pytest.mark.parametrize("own", [{"job": "j1"}, {"job": "j1", "again": True}])

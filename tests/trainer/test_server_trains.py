@@ -13,7 +13,7 @@ import torch
 from rootpainter_rootfm import files, masks
 from rootpainter_rootfm.learn import fine_tune, fine_tune_settings, judge
 from rootpainter_rootfm.segment import device as devices
-from rootpainter_rootfm.trainer import fine_tuning, instructions
+from rootpainter_rootfm.trainer import fine_tuning, instructions, server
 from tests.trainer.sync_world import tree
 
 SECONDS = 600
@@ -137,6 +137,17 @@ def test_stop_takes_no_step_more(at_work, monkeypatch):
     stop(at_work)
     assert at_work.settle(file) == "executed"
     assert len(steps) == 2 and at_work.training()["state"] == "stopped"
+
+
+def test_a_training_that_the_end_of_the_trainer_stopped_does_not_begin_again_by_itself(at_work, monkeypatch):
+    at_work.annotate("a.png")
+    file = start(at_work)
+    at_work.until(lambda: "Training started" in at_work.messages(), SECONDS)
+    monkeypatch.setattr(server.Worker, "end", lambda self, seconds: False)  # its step takes longer than anybody waits
+    assert at_work.server.wind_up() is False
+    assert at_work.training()["state"] == "stopped"
+    at_work.start()
+    assert at_work.settle(file) == "executed" and at_work.heart()["state"] == "idle"
 
 
 def test_who_starts_training_while_masks_are_made_hears_that_it_begins_later(at_work):
