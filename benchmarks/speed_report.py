@@ -94,7 +94,7 @@ def gflop(height: int, width: int, ours: bool, thin: bool = False) -> tuple[floa
 
     settings = SegmentSettings() if ours else SegmentSettings(tile=TILE, overlap=0)
     looks = [settings, *(replace(settings, scale=scale) for scale in (_again(height, width, thin) if ours else ()))]
-    plans = [plan(height, width, look, Library().get(DEFAULT_MODEL).tile_sizes) for look in looks]
+    plans = [plan(height, width, look, max(Library().get(DEFAULT_MODEL).tile_sizes)) for look in looks]
     work = sum(len(tiles) * _tile_gflop(tiles.rows.side, tiles.columns.side) for tiles in plans)
     return work, ", ".join(f"{len(tiles)} of {tiles.columns.side}×{tiles.rows.side}" for tiles in plans)
 

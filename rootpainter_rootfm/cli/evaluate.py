@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..model.card import ModelCard
     from ..progress import CancelToken, Progress
 
+_WEIGHTS = (".safetensors", ".pth", ".pt")
+
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds `rootfm evaluate` and its options."""
@@ -51,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     from ..learn.report import write_evaluation
 
     model, options.model = options.model, [options.model]
-    out = options.out or Path(f"evaluation_{Path(model).stem}")
+    name = Path(model)  # or a name, of which a dot may be part
+    out = options.out or Path(f"evaluation_{name.stem if name.suffix in _WEIGHTS else name.name}")
     found = read_datasets(options.data, options.only, options.without, options.split)
     datasets = [dataset.split(*options.split) for dataset in found]
     segmenter = load_segmenter(options)

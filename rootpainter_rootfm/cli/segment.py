@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,11 +63,11 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_reading_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--page", type=_from_zero, default=0, metavar="N", help="page of a multi-page TIFF, from 0")
+    group.add_argument("--page", type=_from(0), default=0, metavar="N", help="page of a multi-page TIFF, from 0")
     group.add_argument(
         "--stretch", action="store_true", help="stretch the contrast of 8-bit images too, as is done with deeper ones"
     )
-    group.add_argument("--max-pixels", type=int, metavar="N", help="refuse larger images (1000000000)")
+    group.add_argument("--max-pixels", type=_from(1), metavar="N", help="refuse larger images (1000000000)")
 
 
 def add_settings_options(group: argparse._ArgumentGroup) -> None:
@@ -192,10 +192,14 @@ def _with_bar(job: FolderJob) -> None:
         job.run(show, tiles=show_tiles)
 
 
-def _from_zero(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{number} is below 0")
+def _from(least: int) -> Callable[[str], int]:
+    """What makes a whole number of at least `least` out of an argument."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text} is not a whole number from {least}")
+        return int(text)
+
     return number
 
 

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ..model.network import TILE_MULTIPLE, MobileSAM, normalise
+from ..model.card import TILE_MULTIPLE
+from ..model.network import MobileSAM, normalise
 from .cache import ArrayCache
 from .corrections import UNUSABLE, Correction, Corrections
 from .fine_tune_settings import FineTuneSettings

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import DataError
-from ..model.network import TILE_MULTIPLE
+from ..model.card import TILE_MULTIPLE
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ..opening import Unreadable, opened
 
 PADDINGS = ("reflect", "black", "mean")
 TILE_MULTIPLE = 32
-"""The sides of the network's tiles are multiples of this; written here too, because a card is read without torch."""
+"""The sides of the network's tiles are multiples of this; it stands here, where no torch is needed."""
 
 # What Windows, macOS and Linux all take as a file name, and what a shell leaves as it is.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?<!\.)")

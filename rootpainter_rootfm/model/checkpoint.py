@@ -195,7 +195,8 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield beside
     # safetensors and torch wrap a full disk in errors of their own.
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.") from error
+        cause = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise WeightsError(f"{path} cannot be written: {cause}.") from error
 
 
 def _some(names: list[str]) -> str:

@@ -10,6 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import platformdirs
 
@@ -131,11 +132,12 @@ class Library:
                 raise ModelError(f"The model {entry.card.name} has not been downloaded, so there is no file to remove.")
         try:
             if entry.own:
-                # The card first: a model without one is no longer listed, whatever happens next.
-                (entry.own / _CARD).unlink()
-            entry.file.unlink(missing_ok=True)
-            if entry.own:
-                shutil.rmtree(entry.own)  # with what file managers leave in folders
+                # In one step, which Windows refuses while anybody reads the file: then nothing has changed.
+                gone = entry.own.with_name(f".removed-{uuid4().hex[:8]}")
+                os.replace(entry.own, gone)
+                shutil.rmtree(gone, ignore_errors=True)
+            else:
+                entry.file.unlink(missing_ok=True)
         except OSError as error:
             raise ModelError(
                 f"The model {name} cannot be removed: {error}. Close what uses it and try again."

@@ -6,12 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .card import TILE_MULTIPLE
 from .decoder import MaskDecoder, PromptEncoder
 from .encoder import TinyViT
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-TILE_MULTIPLE = 32  # the sides of a tile are multiples of this
 
 
 def normalise(images: Tensor) -> Tensor:

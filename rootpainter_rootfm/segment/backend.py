@@ -26,6 +26,8 @@ PATIENCE: Final = 4
 """Batches of a shape that torch computes before OpenVINO does."""
 SHAPES: Final = 3
 """Shapes that one network has ready at once at most; each holds the memory of its activations."""
+IDLE: Final = 64
+"""Batches of other shapes after which one that is ready makes room for another."""
 TOLERANCE: Final = 1e-3
 """Of the embedding's largest value; what rounding makes is a thousand times smaller."""
 GRAPH: Final = 2
@@ -53,6 +55,8 @@ class FastEncoder(nn.Module):
         self.encoder = encoder
         self._ready: dict[tuple[int, ...], Encode] = {}
         self._seen: Counter[tuple[int, ...]] = Counter()
+        self._last: dict[tuple[int, ...], int] = {}
+        self._batches = 0
         self._digest: str | None = None
         self._failed = False
 
@@ -60,6 +64,8 @@ class FastEncoder(nn.Module):
         """B×3×H×W normalised tiles in, their B×256×H/16×W/16 embedding out."""
         if x.device.type == "cpu" and x.dtype == torch.float32 and not self._failed:
             try:
+                self._batches += 1
+                self._last[tuple(x.shape)] = self._batches
                 encode = self._ready.get(tuple(x.shape)) or self._made_ready(x)
                 if encode is not None:
                     return encode(x)
@@ -74,10 +80,20 @@ class FastEncoder(nn.Module):
         """OpenVINO's encoder for tiles of this shape, unless it is torch's turn."""
         shape = tuple(x.shape)
         self._seen[shape] += 1
-        if self._seen[shape] <= PATIENCE or len(self._ready) == SHAPES:
+        if self._seen[shape] <= PATIENCE or not self._has_room():
             return None
         self._ready[shape] = self._kept(shape) or self._built(x)
         return self._ready[shape]
+
+    def _has_room(self) -> bool:
+        """Whether another shape may be made ready; one that comes no more is given up for it."""
+        if len(self._ready) < SHAPES:
+            return True
+        oldest = min(self._ready, key=self._last.__getitem__)
+        if self._batches - self._last[oldest] < IDLE:
+            return False
+        del self._ready[oldest], self._seen[oldest]
+        return True
 
     def _kept(self, shape: tuple[int, ...]) -> Encode | None:
         blob = cache.kept(self._name(shape))

@@ -195,7 +195,7 @@ class Segmenter:
             second_look.average(found, sure, others, self.threshold)
 
     def _plan(self, view: np.ndarray, **changed: Any) -> Plan:
-        return plan(*view.shape[:2], replace(self.settings, **changed), [self._largest_tile])
+        return plan(*view.shape[:2], replace(self.settings, **changed), self._largest_tile)
 
     def _look(
         self, view: np.ndarray, tiles: Plan, cancel: CancelToken, done: Callable[[int], None], before: Blender | None
@@ -212,7 +212,7 @@ class Segmenter:
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
-                said = str(error).split("\n")[0]
+                said = str(error).split("\n")[0] or type(error).__name__
             # Outside of the handler, whose traceback keeps the tensors that did not fit.
             self._step_down(tiles, said)
 

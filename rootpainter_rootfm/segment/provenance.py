@@ -53,7 +53,7 @@ class Provenance:
     """The segmenter's signature and how image and mask were read and written, as JSON types."""
     source: Source
     extras: list[str]
-    """What was written beside the mask in the same run, such as `probability`."""
+    """The folders of what was written beside the mask in the same run, such as `rootfm_probability`."""
     measures: Measures
     mask: str
     """`digest` of the mask."""

@@ -15,7 +15,7 @@ MAX_OVERLAP: Final = 0.5  # of a tile's side; more would only compute the same p
 SCALES: Final = (0.25, 4.0)
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 
-_DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+_DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
 @dataclass(frozen=True)

@@ -111,17 +111,17 @@ class Plan:
         return tile
 
 
-def plan(height: int, width: int, settings: SegmentSettings, tile_sizes: Sequence[int]) -> Plan:
+def plan(height: int, width: int, settings: SegmentSettings, largest: int) -> Plan:
     """The tiles for an image of `height` × `width` pixels.
 
     Args:
         height: rows of the image, at least 1.
         width: columns of the image, at least 1.
         settings: tile, overlap and scale count here.
-        tile_sizes: sides in pixels that the model is good at, from its card; the largest one bounds the tiles where
-            `settings.tile` leaves them free.
+        largest: the largest side in pixels that the model is good at; it bounds the tiles where `settings.tile` leaves
+            them free.
     """
-    return Plan(_axis(height, settings, max(tile_sizes)), _axis(width, settings, max(tile_sizes)))
+    return Plan(_axis(height, settings, largest), _axis(width, settings, largest))
 
 
 def _axis(length: int, settings: SegmentSettings, largest: int) -> Axis:

@@ -190,7 +190,17 @@ def test_an_unknown_model_is_an_error_that_lists_the_known_ones(photographs, tmp
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["in"], ["in", "out", "--page", "-1"], ["in", "out", "--format", "tiff"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["in"],
+        ["in", "out", "--page", "-1"],
+        ["in", "out", "--page", "x"],
+        ["in", "out", "--max-pixels", "-5"],
+        ["in", "out", "--format", "tiff"],
+    ],
+)
 def test_a_wrong_command_line_is_exit_code_2(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(["segment", *arguments])

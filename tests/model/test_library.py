@@ -152,6 +152,20 @@ def test_removing_deletes_the_models_files_and_no_others(library, weights):
         library.remove("half")
 
 
+def test_a_model_that_is_in_use_stays_whole(library, weights, monkeypatch):
+    card = library.add(weights / "half.pth")
+
+    def refuse(*paths):
+        raise PermissionError(13, "The process cannot access the file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(ModelError, match="Close what uses it and try again"):
+            library.remove("half")
+    assert library.path(library.get("half")).is_file() and library.get("half") == card
+    library.remove("half")
+
+
 def test_one_damaged_card_hides_neither_itself_nor_the_others(library, weights):
     library.add(weights / "half.pth")
     library.add(weights / "single.pth")

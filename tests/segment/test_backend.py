@@ -134,6 +134,19 @@ def test_no_more_than_a_few_shapes_are_ready_at_once(encoder, monkeypatch):
     assert list(encoder._ready) == [(1, 3, SIZE, SIZE)]
 
 
+def test_a_shape_that_comes_no_more_makes_room_for_another(encoder, monkeypatch):
+    monkeypatch.setattr(backend, "PATIENCE", 1)
+    monkeypatch.setattr(backend, "SHAPES", 1)
+    monkeypatch.setattr(backend, "IDLE", 4)
+    show(encoder, tile(), 2)
+    show(encoder, tile(96, 64), 3)
+    assert list(encoder._ready) == [(1, 3, SIZE, SIZE)]
+    show(encoder, tile(96, 64), 1)
+    assert list(encoder._ready) == [(1, 3, 96, 64)]
+    show(encoder, tile(), 1)
+    assert list(encoder._ready) == [(1, 3, 96, 64)]
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b""])
 def test_what_is_damaged_on_disk_is_made_anew(folded, encoder, home, damage, monkeypatch):
     monkeypatch.setattr(backend, "PATIENCE", 0)

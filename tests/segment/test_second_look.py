@@ -96,7 +96,7 @@ def test_where_there_is_no_trace_of_a_root_the_first_look_stays():
 
 
 def test_a_trace_is_half_the_threshold():
-    tiles = plan(200, 100, SegmentSettings(scale=second_look.ENLARGED), [96])
+    tiles = plan(200, 100, SegmentSettings(scale=second_look.ENLARGED), 96)
     probability = np.zeros((200, 100), np.float16)
     probability[5, 5], probability[195, 95] = 0.26, 0.24
     seen = second_look.traces(probability, tiles, THRESHOLD)
