@@ -9,6 +9,7 @@ from pathlib import Path
 from PyQt5 import QtWidgets
 
 from ..errors import ModelError
+from ..model.card import ModelCard
 from . import exchange
 from .new_job import JobModel
 from .preferences import NEWEST
@@ -99,6 +100,17 @@ def begun_with(window: QtWidgets.QMainWindow) -> dict[str, str] | None:
     begun = exchange.read_json(Path(window.proj_file_path)).get("rootfm")
     model = begun.get("model") if isinstance(begun, dict) else None
     return model if isinstance(model, dict) else None
+
+
+def is_first(path: Path) -> bool:
+    """Whether a checkpoint is the one that its project began with: every other has a higher number."""
+    return path.name.startswith("000001_")
+
+
+def card_begun_with(session: Session, window: QtWidgets.QMainWindow, path: Path) -> ModelCard | None:
+    """The card of a checkpoint that is the copy of a library model; None for others, or where the model is gone."""
+    sha256 = (begun_with(window) or {}).get("sha256") if is_first(path) else None
+    return next((card for card in session.cards if card.sha256 == sha256), None)
 
 
 def window_checkpoints(window: QtWidgets.QMainWindow) -> list[Path]:

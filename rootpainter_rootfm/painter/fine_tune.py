@@ -90,7 +90,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         facts.addRow("Best so far:", self.best)
         facts.addRow("Last check:", self.last)
         facts.addRow("Newest model:", self.saved)
-        facts.addRow("Patience:", self.patience)
+        facts.addRow(self.patience)  # over both columns: its words are longer than one
         row = QtWidgets.QHBoxLayout()
         row.addWidget(self.start_button)
         row.addWidget(self.stop_button)
@@ -133,10 +133,10 @@ class FineTunePanel(QtWidgets.QDockWidget):
     def _show_patience(self, state: TrainingState, running: bool) -> None:
         if state.ripeness < 1:
             value, most = round(100 * state.ripeness), 100
-            said = f"{value}% of the way to the first check"
+            said = f"First check: {value}%"
         else:
             value, most = max(0, state.patience - state.without_progress), state.patience
-            said = f"{value} more {'check' if value == 1 else 'checks'}"
+            said = f"Patience: {value} more {'check' if value == 1 else 'checks'}"
         self.patience.setMaximum(max(1, most))
         self.patience.setValue(value if running else 0)
         self.patience.setFormat(said if running else "–")
@@ -187,6 +187,8 @@ def sentence(state: TrainingState) -> str:
         )
     if state.saved:
         return "A better model was saved and makes the masks from now on. Old masks stay until you make them again."
+    if state.state == "stopped" and state.ripeness < 1:
+        return "Stopped before the first check: what it had learnt is not kept. Start again whenever you like."
     if state.state == "stopped":
         return "No better model was saved yet. Start again whenever you like."
     return "No better model was found. Annotate more images where the mask is wrong, then start again."

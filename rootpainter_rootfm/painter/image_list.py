@@ -23,6 +23,8 @@ _MOVED_SINGLY = 200
 class ImageList(QtWidgets.QDockWidget):
     """The list at the side of the window; a click goes to the image."""
 
+    rest_asked = QtCore.pyqtSignal(list)
+    """The names of the images that have no mask."""
     again_asked = QtCore.pyqtSignal(list)
     """The names of the images that need a new mask."""
 
@@ -49,7 +51,7 @@ class ImageList(QtWidgets.QDockWidget):
         self.list.itemClicked.connect(self._go)
         self.note = QtWidgets.QLabel()
         self.note.setWordWrap(True)
-        self.rest_button = self._button("Segment the rest", lambda: window.segment_image(self._without_mask()))
+        self.rest_button = self._button("Segment the rest", lambda: self.rest_asked.emit(self._without_mask()))
         self.again_button = self._button("Make these anew", lambda: self.again_asked.emit(self._unmeasured()))
         inner = QtWidgets.QWidget()
         layout = QtWidgets.QVBoxLayout(inner)
@@ -133,8 +135,8 @@ class ImageList(QtWidgets.QDockWidget):
             return
         # As RootPainter's own metrics plot does; the annotation of the image that is left is saved on the way.
         window.nav.image_path = path
-        window.nav.update_nav_label()
         window.update_file(path)
+        window.nav.update_nav_label()
         self._poll.now()
 
 

@@ -104,7 +104,9 @@ class JobWindow(QtWidgets.QDialog):
             return "Stopping after the image that is being looked at…"
         if state.state == "running" and state.current:
             return f"Just now: {state.current}"
-        if state.ended and not state.message:
+        if state.state == "running" and state.done < state.total:
+            return "Reading the model and the first image…"
+        if state.state == "done" or (state.ended and not state.message):
             return f"The masks are in {self.job.output}"
         return state.message
 
@@ -135,14 +137,13 @@ def headline(job: Job) -> str:
     """How far a job is, in one line."""
     state = job.state
     failed = f", {len(state.failed)} failed" if state.failed else ""
-    made = state.done - len(state.failed)
     if state.state == "queued":
         return f"{state.total} images to segment"
     if state.state == "running":
         left = f" · {time_left(state.seconds_left)} left" if state.seconds_left is not None else ""
         return f"{state.done} of {state.total} images{failed}{left}"
     if state.state == "done":
-        return f"Done: {made} of {state.total} images have a mask{failed}"
+        return f"Done: {state.made} of {state.total} images have a mask{failed}"
     if state.state == "cancelled":
         return f"Cancelled after {state.done} of {state.total} images; their masks are kept"
     if state.state == "left":

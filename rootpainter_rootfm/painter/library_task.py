@@ -67,10 +67,10 @@ def copy(source: str, destination: str) -> str:
 
 
 def add(source: str) -> str:
-    """Takes a model file into the library; returns its name there."""
+    """Takes a model file into the library; returns its title there, the earlier one where the weights are known."""
     from ..model.library import Library
 
-    return Library().add(Path(source)).name
+    return Library().add(Path(source)).title
 
 
 def verify(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PyQt5 import QtCore, QtWidgets
 
 from ..errors import ModelError
 from . import choice
+from .exchange import JobState
 from .help_window import show_help
 from .library_process import LibraryProcess
 from .model_details import ModelDetails
@@ -118,8 +120,7 @@ class ModelsMenu(QtCore.QObject):
     def _add_jobs(self) -> None:
         self._jobs.clear()
         for job in reversed(self._session.jobs):
-            state = _STATE_NAMES.get(job.state.state, job.state.state)
-            action = self._jobs.addAction(f"{job.name}: {state}, {job.state.done} of {job.state.total}")
+            action = self._jobs.addAction(f"{job.name}: {_how_far(job.state)}")
             action.triggered.connect(partial(self._open_job, job))
         self._jobs.setEnabled(bool(self._session.jobs))
         self.menu.addMenu(self._jobs)
@@ -131,8 +132,8 @@ class ModelsMenu(QtCore.QObject):
         model = choice.chosen_model(self._session, self._window)
         if model is None:
             self._no_model()
-        elif model.card is not None:
-            ModelDetails(model.card, self._window).show()
+        elif card := model.card or choice.card_begun_with(self._session, self._window, model.file):
+            ModelDetails(card, self._window).show()
         else:
             self._show_checkpoint(model.file)
 
@@ -140,10 +141,10 @@ class ModelsMenu(QtCore.QObject):
         title = f"Checkpoint {choice.checkpoint_title(path)}"
         text = f"{title} of this project."
         box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Information, title, text, parent=self._window)
-        box.setInformativeText(
-            f"{path}\n{path.stat().st_size / 1e6:.1f} MB\n\nIt was saved because it did better on this project's "
-            "validation annotations than the one before; the first is what the project began with."
-        )
+        why = "It was saved because it did better on this project's validation annotations than the one before."
+        if choice.is_first(path):
+            why = "It is what the project began with."
+        box.setInformativeText(f"{path}\n{path.stat().st_size / 1e6:.1f} MB\n\n{why}")
         box.open()
 
     def _verify(self) -> None:
@@ -152,19 +153,19 @@ class ModelsMenu(QtCore.QObject):
             self._no_model() if model is None else self._no_checksum()
             return
         title = model.card.title
-        self._run("verify", model.card.name, said=f"The file of '{title}' is complete and unchanged.")
+        self._run("verify", model.card.name, lambda _: f"The file of '{title}' is complete and unchanged.")
 
     def _import(self) -> None:
         path, _ = QtWidgets.QFileDialog.getOpenFileName(
             self._window, "Import a model file", "", "Model files (*.pth *.safetensors)"
         )
         if path:
-            self._run("add", path, said="The model was added to the library. Choose it in the menu Models.")
+            self._run("add", path, lambda title: f"It is in the library as {title}. Choose it in the menu Models.")
 
-    def _run(self, verb: str, argument: str, said: str) -> None:
+    def _run(self, verb: str, argument: str, said: Callable[[str], str]) -> None:
         self._window.statusBar().showMessage("Working on the model file…")
         process = LibraryProcess(verb, argument)
-        process.done.connect(lambda result: self._ended(said))
+        process.done.connect(lambda result: self._ended(said(result)))
         process.failed.connect(lambda error: self._failed(error))
         process.start()
 
@@ -186,6 +187,11 @@ class ModelsMenu(QtCore.QObject):
     def _no_checksum(self) -> None:
         text = "A project's own checkpoint has no published checksum. The trainer checks the file when it reads it."
         show_failure(self._window, "Nothing to compare with", text)
+
+
+def _how_far(state: JobState) -> str:
+    failed = f", {len(state.failed)} failed" if state.failed else ""
+    return f"{_STATE_NAMES.get(state.state, state.state)}, {state.made} of {state.total}{failed}"
 
 
 def insert_after(bar: QtWidgets.QMenuBar, title: str, menu: QtWidgets.QMenu) -> None:

@@ -110,7 +110,7 @@ def check(order: Order, folder: Path, local: bool, cancel: CancelToken) -> Repor
 
 
 def _check_places(order: Order, folder: Path, local: bool) -> list[Finding]:
-    if os.path.realpath(order.images) == os.path.realpath(order.output):
+    if _one_folder(order):
         return [Finding(Level.STOP, "Images and masks cannot share one folder. Choose another one for the masks.")]
     outside = [path for path in (order.images, order.output) if exchange.inside(folder, path) is None]
     if not outside:
@@ -127,6 +127,10 @@ def _check_places(order: Order, folder: Path, local: bool) -> list[Finding]:
     ]
 
 
+def _one_folder(order: Order) -> bool:
+    return os.path.realpath(order.images) == os.path.realpath(order.output)
+
+
 def _check_images(folder: Path, names: Sequence[str], cancel: CancelToken) -> list[Finding]:
     if not names:
         return [Finding(Level.STOP, f"There are no images (PNG, JPEG, TIFF, BMP) in {folder}.")]
@@ -140,7 +144,7 @@ def _check_images(folder: Path, names: Sequence[str], cancel: CancelToken) -> li
     readable = len(names) - len(unreadable)
     if not readable:
         return [Finding(Level.STOP, f"None of the {len(names)} images can be read: {_some(unreadable)}.")]
-    findings = [Finding(Level.GOOD, f"{readable} {'image' if readable == 1 else 'images'} can be read.")]
+    findings = [Finding(Level.GOOD, f"{readable} {'image looks' if readable == 1 else 'images look'} readable.")]
     if unreadable:
         findings.append(
             Finding(Level.NOTE, f"{len(unreadable)} cannot be read and will be listed as failed: {_some(unreadable)}.")
@@ -168,7 +172,7 @@ def _check_output(order: Order, names: Sequence[str]) -> list[Finding]:
     findings = []
     existing = set(os.listdir(place)) if place.is_dir() else set()
     old = sum(Path(name).stem + order.mask_format.suffix in existing for name in names)
-    if old:
+    if old and not _one_folder(order):  # there they are the photographs
         fate = "All of them are made anew." if order.again else _WITHOUT_AGAIN
         findings.append(Finding(Level.NOTE, f"{old} of {len(names)} masks are there already. {fate}"))
     while not place.exists() and place != place.parent:

@@ -42,8 +42,10 @@ class Project(QtCore.QObject):
         self._make_room(window)
         self.view = ProjectView(session, window)
         self.images = self._dock(ImageList(session, window))
+        self.images.rest_asked.connect(self._segment_rest)
         self.images.again_asked.connect(lambda names: self._renew(names, _images(len(names))))
         self.training = self._dock(FineTunePanel(session, window))
+        window.tabifyDockWidget(self.images, self.training)  # one above the other, neither has the height it needs
         self._wait = MaskWait(session, window)
         self.training.better_model.connect(self._better)
         self.training.segment_again.connect(self.segment_all_again)
@@ -81,6 +83,7 @@ class Project(QtCore.QObject):
         newest = window_checkpoints(window)[:1]
         if window is self._window and newest and newest[0].suffix != ".pkl":
             self.training.show()
+            self.training.raise_()
 
     def _dock(self, dock: QtWidgets.QDockWidget) -> Any:
         window = self._window
@@ -91,6 +94,7 @@ class Project(QtCore.QObject):
             # Narrow, and the image as large as the rest allows: Qt would share the window in halves.
             if visible:
                 window.resizeDocks([dock], [_DOCK_WIDTH], QtCore.Qt.Horizontal)
+                QtCore.QTimer.singleShot(0, dock.raise_)  # once Qt knows it among its tabs
             QtCore.QTimer.singleShot(0, window.graphics_view.fit_to_view)
 
         dock.toggleViewAction().toggled.connect(fit)
@@ -125,18 +129,28 @@ class Project(QtCore.QObject):
     def _say(self, words: str, milliseconds: int = 6000) -> None:
         self._window.statusBar().showMessage(words, milliseconds)
 
-    def _renew(self, names: list[str], what: str) -> None:
+    def _say_asked(self, what: str) -> None:
+        wait = " No trainer answers; start one: Models → Trainer…." if self._silent else ""
+        self._say(f"Asked for {what}.{wait}")
+
+    @property
+    def _silent(self) -> bool:
         trainer = self._session.trainer
-        silent = trainer.life is Life.SILENT and not trainer.starting
+        return trainer.life is Life.SILENT and not trainer.starting
+
+    def _segment_rest(self, names: list[str]) -> None:
+        self._window.segment_image(names)
+        self._say_asked(f"masks of {_images(len(names))}")
+
+    def _renew(self, names: list[str], what: str) -> None:
         if not names:
             self._say("Every image of this project is annotated; their masks stay.")
-        elif silent and not trainer.awaited:
+        elif self._silent and not self._session.trainer.awaited:
             self._ask_unmodified_trainer(names)
             self._say(f"Asked for a new mask of {what}.")
         else:
             ask_again(self._session, self._window, names)
-            wait = " No trainer answers; start one: Models → Trainer…." if silent else ""
-            self._say(f"Asked for a new mask of {what}.{wait}")
+            self._say_asked(f"a new mask of {what}")
 
     def _ask_unmodified_trainer(self, names: list[str]) -> None:
         """RootPainter's own trainer skips images that have a mask, so the old ones must go first.

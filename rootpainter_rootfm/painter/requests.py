@@ -18,6 +18,7 @@ SEAMS = (
     Seam(PART, "root_painter", "RootPainter", "segment_image", ("image_fnames",)),
     Seam(PART, "root_painter", "RootPainter", "start_training"),
     Seam(PART, "root_painter", "RootPainter", "save_annotation"),
+    Seam(PART, "nav", "NavWidget", "update_nav_label"),
 )
 
 
@@ -97,6 +98,7 @@ def _with_settings(session: Callable[[], Session | None], original: Callable[...
             return
         # What was painted last is saved when the user leaves the image; training needs it now.
         window.save_annotation()
+        window.nav.update_nav_label()
         refusal = _cannot_train(shared, window)
         if refusal:
             show_failure(window, "Training cannot start yet", refusal)
@@ -117,7 +119,7 @@ def _cannot_train(session: Session, window: Any) -> str | None:
     if not annotated:
         return (
             "No image of this project is annotated. Paint what is root (Q) and what is not (W) where the mask is "
-            "wrong, go to the next image to save it, and start again."
+            "wrong, then start again."
         )
     beat = session.trainer.heartbeat
     busy = session.trainer.alive and beat is not None and beat.state == "training"

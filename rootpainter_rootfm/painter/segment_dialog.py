@@ -76,7 +76,8 @@ class SegmentDialog(QtWidgets.QDialog):
         self.findings.setTextFormat(QtCore.Qt.RichText)
         self.findings.setAlignment(QtCore.Qt.AlignTop)
         self.findings.setMinimumHeight(110)
-        self.findings.setContentsMargins(8, 6, 8, 6)
+        self.findings.setFrameShape(QtWidgets.QFrame.StyledPanel)
+        self.findings.setMargin(6)
         self.findings.linkActivated.connect(lambda _: show_trainer(self._session, self))
         self.segment_button = QtWidgets.QPushButton("Segment")
         self.segment_button.setDefault(True)
@@ -95,11 +96,6 @@ class SegmentDialog(QtWidgets.QDialog):
         form.addRow("Masks:", _row(self.output, self.output_button))
         form.addRow("Format:", self.format)
         form.addRow("", self.again)
-        frame = QtWidgets.QFrame()
-        frame.setFrameShape(QtWidgets.QFrame.StyledPanel)
-        inner = QtWidgets.QVBoxLayout(frame)
-        inner.setContentsMargins(0, 0, 0, 0)
-        inner.addWidget(self.findings)
         close = QtWidgets.QPushButton("Close")
         close.setAutoDefault(False)
         close.clicked.connect(self.close)
@@ -109,7 +105,7 @@ class SegmentDialog(QtWidgets.QDialog):
         buttons.addWidget(self.segment_button)
         layout = QtWidgets.QVBoxLayout(self)
         layout.addLayout(form)
-        layout.addWidget(frame, stretch=1)
+        layout.addWidget(self.findings, stretch=1)
         layout.addLayout(buttons)
         self.resize(680, 400)
 
@@ -163,10 +159,15 @@ class SegmentDialog(QtWidgets.QDialog):
             self.again.isChecked(),
         )
 
+    def _missing(self) -> str | None:
+        if not self.input.text().strip():
+            return "Choose the folder with the images."
+        return None if self.output.text().strip() else "Choose a folder for the masks."
+
     def _look(self) -> None:
         self._forget_report()
-        if not (self.input.text().strip() and self.output.text().strip()):
-            self._show_findings([Finding(Level.NOTE, "Choose the folder with the images.")])
+        if missing := self._missing():
+            self._show_findings([Finding(Level.NOTE, missing)])
             return
         order, folder, local = self._order(), self._session.folder, self._local()
         self._show_findings([Finding(Level.NOTE, "Looking at the folders…")])
@@ -190,7 +191,9 @@ class SegmentDialog(QtWidgets.QDialog):
         line, _ = summary(trainer)
         level = Level.GOOD if trainer.alive else Level.NOTE if trainer.starting else Level.STOP
         if trainer.alive and trainer.heartbeat and trainer.heartbeat.state != "idle":
-            level, line = Level.NOTE, f"{line}. Your folder waits for its turn."
+            first = trainer.heartbeat.state == "training"  # it pauses for a folder
+            turn = "is done first; training goes on after it" if first else "waits for its turn"
+            level, line = Level.NOTE, f"{line}. Your folder {turn}."
         if level is Level.STOP:
             line = f"{line}. <a href='trainer'>Start one…</a>"
             if not trainer.expected:
@@ -211,6 +214,8 @@ class SegmentDialog(QtWidgets.QDialog):
                 f"<tr><td style='color:{colour};padding-right:8px'><b>{sign}</b></td><td>{finding.text}</td></tr>"
             )
         self.findings.setText(f"<table cellspacing='3'>{''.join(lines)}</table>")
+        # Qt keeps no room for lines that break: the dialog grows until the last one is seen.
+        self.resize(self.width(), max(self.height(), self.layout().totalHeightForWidth(self.width())))
 
     def _local(self) -> bool:
         trainer = self._session.trainer

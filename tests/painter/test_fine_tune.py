@@ -44,7 +44,7 @@ def test_panel_shows_numbers_and_the_curve_in_minutes(window, project, qtbot):
     tell(project)
     qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
     assert panel.headline.text() == "<b>Training</b>" and panel.last.text() == "–"
-    assert panel.patience.text() == "4 more checks"
+    assert panel.patience.text() == "Patience: 4 more checks"
     minutes, dice = panel._dice.getData()
     assert list(minutes) == [1, 2, 3] and list(dice[:2]) == [0.7, 0.81] and dice[2] != dice[2]
     assert not panel.start_button.isEnabled() and panel.stop_button.isEnabled()
@@ -54,10 +54,33 @@ def test_panel_shows_how_far_it_is_until_the_first_check(window, project, qtbot)
     pick(qtbot, window, "Network", "Training progress")
     panel = window.rootfm_project.training
     tell(project, ripeness=0.4, history=[], best_dice=None, epochs_without_progress=0)
-    qtbot.waitUntil(lambda: panel.patience.text() == "40% of the way to the first check", timeout=10_000)
+    qtbot.waitUntil(lambda: panel.patience.text() == "First check: 40%", timeout=10_000)
     assert panel.patience.value() == 40 and panel.best.text() == panel.last.text() == "–"
     tell(project)
-    qtbot.waitUntil(lambda: panel.patience.text() == "4 more checks", timeout=10_000)
+    qtbot.waitUntil(lambda: panel.patience.text() == "Patience: 4 more checks", timeout=10_000)
+
+
+def test_nothing_is_cut_off_beside_the_list_of_images(window, project, qtbot):
+    window.resize(1000, 720)
+    pick(qtbot, window, "View", "Images by uncertainty")
+    pick(qtbot, window, "Network", "Training progress")
+    panel = window.rootfm_project.training
+    qtbot.waitUntil(lambda: not panel.headline.visibleRegion().isEmpty(), timeout=10_000)
+    tell(project, ripeness=0.4, history=[], best_dice=None, epochs_without_progress=0)
+    qtbot.waitUntil(lambda: "40%" in panel.patience.text(), timeout=10_000)
+    qtbot.wait(100)
+    words = panel.patience.fontMetrics().horizontalAdvance(panel.patience.text())
+    assert words < panel.patience.width() and panel.plot.geometry().bottom() < panel.best.geometry().top()
+
+
+def test_start_of_training_brings_its_panel_to_the_front(window, plugin, project, qtbot):
+    (project.parent / "models" / "000001_1.pth").write_bytes(b"x")
+    panel = window.rootfm_project.training
+    panel.show()
+    pick(qtbot, window, "View", "Images by uncertainty")
+    qtbot.waitUntil(lambda: panel.headline.visibleRegion().isEmpty(), timeout=10_000)
+    plugin.session.training_asked.emit(window)
+    qtbot.waitUntil(lambda: not panel.headline.visibleRegion().isEmpty(), timeout=10_000)
 
 
 @pytest.mark.parametrize("state", ["running", "waiting"])
@@ -113,6 +136,7 @@ def test_better_model_is_named_in_full_and_makes_the_mask_on_the_screen(window, 
         (TrainingState("finished", saved="000002_1.pth"), "A better model was saved"),
         (TrainingState("finished"), "Annotate more images"),
         (TrainingState("stopped"), "Start again whenever you like"),
+        (TrainingState("stopped", ripeness=0.4), "what it had learnt is not kept"),
         (TrainingState("failed", message="The disk is full."), "The disk is full."),
         (TrainingState("failed"), "Trainer"),
     ],

@@ -309,3 +309,21 @@ def test_job_that_was_not_sent_when_the_sync_folder_was_changed_is_not_sent(
     qtbot.wait(200)
     assert job.state.state == "cancelled" and "before this was sent" in job.state.message
     assert not sent(sync, "segment") and not sent(tmp_path / "second", "segment")
+
+
+def test_done_job_says_where_its_masks_are_and_each_cause_once(session, job, qtbot):
+    said = "Segmented 1 of 2 images. 1 failed, the first: a.png: It is cut off."
+    job.state = JobState(job.id, "done", 2, 2, failed=(("a.png", "It is cut off."),), message=said)
+    view = shown(qtbot, session, job)
+    assert view.current.text() == f"The masks are in {job.output}"
+    assert "1 of 2 images have a mask, 1 failed" in view.headline.text()
+
+
+def test_what_goes_on_before_the_first_image_is_said(session, job, qtbot):
+    trainer_says(session, job.id)
+    job.state = JobState(job.id, "running", 0, 2)
+    view = shown(qtbot, session, job)
+    assert view.current.text() == "Reading the model and the first image…"
+    job.state = replace(job.state, current="a.png")
+    job.changed.emit()
+    assert view.current.text() == "Just now: a.png"

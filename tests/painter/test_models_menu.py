@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,9 +12,10 @@ import pytest
 from PyQt5 import QtWidgets
 
 from rootpainter_rootfm.painter.choice import checkpoint_title
-from rootpainter_rootfm.painter.exchange import Heartbeat
+from rootpainter_rootfm.painter.exchange import Heartbeat, JobState
 from rootpainter_rootfm.painter.help_window import TEXT
 from rootpainter_rootfm.painter.model_details import ModelDetails
+from rootpainter_rootfm.painter.models_menu import _how_far
 from rootpainter_rootfm.painter.preferences import NEWEST, Preferences
 from rootpainter_rootfm.painter.settings_dialog import SettingsDialog
 from rootpainter_rootfm.painter.trainer_status import _facts
@@ -49,6 +52,17 @@ def test_details_tell_licence_training_data_and_weakness(window, library, qtbot)
     text = dialogs(ModelDetails)[0].text.toPlainText()
     for part in (library.default.title, library.default.licence, "Where it is weak", "Trained on", "MB"):
         assert part in text
+
+
+def test_details_begin_with_the_weaknesses_and_end_with_how_it_was_made(library, qtbot):
+    notes = "Made by:\n\n- `rootfm train data`\n\n| plot | Dice |\n|---|---|\n| oats | 0.7 |\n\n<b>not HTML</b>"
+    card = replace(library.default, weaknesses="Thin roots: try --scale 2.", notes=notes)
+    details = ModelDetails(card, None)
+    qtbot.addWidget(details)
+    text = details.text.toPlainText()
+    places = [text.index(part) for part in ("Where it is weak", "Trained on", "Licence", "how it was made", "Made by")]
+    assert places == sorted(places) and "Fine roots ×2" in text
+    assert "rootfm train data" in text and "`" not in text and "|" not in text and "<b>not HTML</b>" in text
 
 
 def test_settings_are_kept(window, qtbot):
@@ -97,7 +111,16 @@ def test_import_brings_a_model_into_the_menu(window, plugin, library, monkeypatc
     pick(qtbot, window, "Models", "Import model file")
     qtbot.waitUntil(lambda: len(plugin.session.cards) == before + 1, timeout=60_000)
     assert radio(window, path.stem)
+    assert window.statusBar().currentMessage() == f"It is in the library as {path.name}. Choose it in the menu Models."
     library.library.remove(path.stem)
+
+
+def test_import_of_known_weights_names_their_entry(window, library, monkeypatch, qtbot):
+    path = library.file(library.other)
+    monkeypatch.setattr(QtWidgets.QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    pick(qtbot, window, "Models", "Import model file")
+    title = library.other.title
+    qtbot.waitUntil(lambda: f"in the library as {title}." in window.statusBar().currentMessage(), timeout=60_000)
 
 
 def test_verify_finds_a_damaged_file(window, library, qtbot):
@@ -153,6 +176,30 @@ def test_checkpoint_is_named_in_full(launcher, plugin, library, project, qtbot):
     assert dialogs()[0].windowTitle().startswith("Checkpoint roots_lab_000001, 1")
 
 
+def test_checkpoint_that_the_project_began_with_is_no_better_one(launcher, plugin, library, project, qtbot):
+    begun = {"rootfm": {"model": {"name": library.other.name, "sha256": library.other.sha256}}}
+    project.write_text(json.dumps(json.loads(project.read_text()) | begun))
+    models = project.parent / "models"
+    (models / "000001_1700000000.pth").write_bytes(b"x")
+    window = ready(qtbot, launcher.open(project))
+    qtbot.waitUntil(lambda: len(plugin.session.cards) >= 2, timeout=10_000)
+    pick(qtbot, window, "Models", "Details of this model")
+    qtbot.waitUntil(lambda: bool(dialogs(ModelDetails)), timeout=10_000)
+    assert dialogs(ModelDetails)[0].windowTitle() == library.other.title and not dialogs()
+    dialogs(ModelDetails)[0].close()
+    (models / "000002_1700000500.pth").write_bytes(b"x")
+    pick(qtbot, ready(qtbot, window), "Models", "Details of this model")
+    qtbot.waitUntil(said("did better on this project's validation annotations"), timeout=10_000)
+
+
+def test_first_checkpoint_without_a_card_is_what_the_project_began_with(launcher, plugin, library, project, qtbot):
+    (project.parent / "models" / "000001_1700000000.pth").write_bytes(b"x")
+    window = ready(qtbot, launcher.open(project))
+    pick(qtbot, window, "Models", "Details of this model")
+    qtbot.waitUntil(said("It is what the project began with."), timeout=10_000)
+    assert not said("did better")()
+
+
 @pytest.mark.parametrize("entry_text", ["Details of this model", "Verify this model"])
 def test_project_whose_library_model_was_removed_is_told_so(launcher, plugin, library, project, qtbot, entry_text):
     window = ready(qtbot, launcher.open(project))
@@ -166,3 +213,9 @@ def test_what_a_u_net_needs_is_said_so_that_it_works():
     beat = Heartbeat(1, "lab", 1, "idle", "cpu")
     trainer = SimpleNamespace(folder="sync", heartbeat=beat, alive=True, running=False)
     assert any("pip install '.[unet]'" in fact for fact in _facts(trainer))
+
+
+def test_jobs_menu_tells_failed_images_from_made_masks():
+    failed = tuple((f"{number}.png", "broken") for number in range(3))
+    assert _how_far(JobState("1", "done", 5, 5, failed=failed)) == "done, 2 of 5, 3 failed"
+    assert _how_far(JobState("1", "running", 2, 5)) == "running, 2 of 5"

@@ -37,7 +37,7 @@ def stops(report):
 def test_good_folders_may_start(images, sync):
     report = look(images, sync)
     assert report.may_start and report.names == ("a.png", "b.jpg")
-    assert any("2 images can be read" in finding.text for finding in report.findings)
+    assert any("2 images look readable" in finding.text for finding in report.findings)
 
 
 def test_unreadable_image_is_named_but_does_not_stop_the_rest(images, sync):
@@ -82,7 +82,9 @@ def test_folder_that_is_only_linked_into_the_sync_folder_is_outside(images, sync
 
 
 def test_masks_beside_the_images_stop(images, sync):
-    assert "share one folder" in stops(look(images, sync, output=images))[0]
+    report = look(images, sync, output=images)
+    assert "share one folder" in stops(report)[0]
+    assert not any("there already" in finding.text for finding in report.findings), "they are the photographs"
 
 
 def test_existing_masks_are_counted_and_kept_or_made_anew(images, sync):

@@ -133,7 +133,7 @@ def forget_instructions(sync):
         path.unlink()
 
 
-def test_images_without_a_mask_come_last_and_can_be_asked_for(panel, project, sync, qtbot):
+def test_images_without_a_mask_come_last_and_can_be_asked_for(panel, window, project, sync, qtbot):
     remove_masks(project.parent / "segmentations", ["three.png"])
     panel._poll.now()
     qtbot.waitUntil(panel.rest_button.isVisible, timeout=10_000)
@@ -142,6 +142,7 @@ def test_images_without_a_mask_come_last_and_can_be_asked_for(panel, project, sy
     click(qtbot, panel.rest_button)
     names, own = asked(sync)
     assert names == ["three.png"] and "again" not in own
+    assert window.statusBar().currentMessage().startswith("Asked for masks of one image.")
 
 
 def test_masks_without_a_measure_are_told_and_can_be_made_anew(panel, window, project, sync, plugin, qtbot):
@@ -189,6 +190,12 @@ def test_bold_row_goes_with_the_image_on_the_screen(panel, window, qtbot):
         panel.list.itemClicked.emit(item, 0)
         qtbot.waitUntil(partial(is_bold, item), timeout=10_000)
         assert sum(is_bold(panel.list.topLevelItem(row)) for row in range(3)) == 1
+
+
+def test_click_in_the_list_counts_the_annotation_that_it_saves(panel, window):
+    window.scene.annot_pixmap.fill(window.scene.foreground_color)
+    panel.list.itemClicked.emit(panel.list.topLevelItem(0), 0)
+    assert "(1 Annotated)" in window.nav.nav_label.text()
 
 
 def test_annotated_images_are_left_out(tmp_path):

@@ -106,6 +106,7 @@ def test_training_without_an_annotation_says_what_to_do(window, sync, qtbot):
         path.unlink()
     pick(qtbot, window, "Network", "Start training")
     qtbot.waitUntil(said("No image of this project is annotated"))
+    assert not said("to save it")(), "Start training saves it"
     assert not list((sync / "instructions").iterdir())
 
 
@@ -115,6 +116,7 @@ def test_training_saves_what_was_painted_last(window, sent, project, qtbot):
     name, content = sent(qtbot)
     assert name == "start_training" and content["rootfm"]["settings"]["device"] == "auto"
     assert list((project.parent / "annotations").rglob("one.png"))
+    assert "(1 Annotated)" in window.nav.nav_label.text()
     assert window.rootfm_project.training.isVisible()
 
 

@@ -10,6 +10,7 @@ from PyQt5 import QtCore
 from rootpainter_rootfm.painter import segment_dialog
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.job_window import JobWindow
+from rootpainter_rootfm.painter.preflight import Finding, Level
 from rootpainter_rootfm.painter.segment_dialog import SegmentDialog
 from rootpainter_rootfm.painter.trainer_life import Life
 from tests.painter.drawn import click, dialogs, photographs, pick, ready
@@ -82,3 +83,28 @@ def test_second_start_into_one_folder_shows_its_job(dialog, launcher, session, s
     click(qtbot, again.segment_button)
     assert session.jobs == [first]
     assert dialogs(JobWindow)[-1].job is first
+
+
+@pytest.mark.parametrize(
+    ("state", "turn"),
+    [
+        ("training", "Your folder is done first; training goes on after it."),
+        ("segmenting", "Your folder waits for its turn."),
+    ],
+)
+def test_when_the_folder_has_its_turn(dialog, session, qtbot, state, turn):
+    session.trainer.heartbeat = Heartbeat(1, "lab", 1, state, "cpu", project="oats")
+    dialog._look_soon()
+    qtbot.waitUntil(lambda: turn in dialog.findings.text(), timeout=10_000)
+
+
+def test_field_that_is_empty_is_named(dialog, qtbot):
+    dialog.output.clear()
+    qtbot.waitUntil(lambda: "Choose a folder for the masks." in dialog.findings.text(), timeout=10_000)
+    dialog.input.clear()
+    qtbot.waitUntil(lambda: "Choose the folder with the images." in dialog.findings.text(), timeout=10_000)
+
+
+def test_dialog_grows_until_the_last_finding_is_seen(dialog, qtbot):
+    dialog._show_findings([Finding(Level.NOTE, "A long finding. " * 15)] * 4)
+    qtbot.waitUntil(lambda: dialog.findings.height() >= dialog.findings.heightForWidth(dialog.findings.width()))
