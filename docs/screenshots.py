@@ -141,7 +141,7 @@ def correct_and_train(window: QtWidgets.QMainWindow, place: Path, truth: dict[st
         window.nav.next_image_button.click()
     act(window, "Network", "Start training")
     panel = window.rootfm_project.training
-    wait(lambda: panel.saved.text().isdigit() and len(panel._state.history) >= CHECKS, seconds=3600)
+    wait(lambda: panel._state is not None and panel._state.saved and len(panel._state.history) >= CHECKS, seconds=3600)
     shoot(window, "training")
     panel.stop_button.click()
     wait(panel.start_button.isEnabled)
