@@ -33,9 +33,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
-def unfinished(folder: Path) -> list[Path]:
-    """What `replacing` left in a folder: files of a process that was killed, or of one that writes them just now."""
-    return list(folder.glob(".*.part.*"))
+def unfinished(folder: Path, suffix: str) -> list[Path]:
+    """Files of that suffix that `replacing` left in a folder when its process was killed, or is writing just now."""
+    return list(folder.glob(f".*.part{suffix}"))
 
 
 def move(beside: Path, target: Path) -> None:

@@ -56,9 +56,9 @@ def test_the_longest_name_that_a_disk_allows_can_be_written(tmp_path):
 def test_what_a_killed_process_left_is_found(tmp_path):
     with files.replacing(tmp_path / "model.pth") as beside:
         beside.write_bytes(b"half")
-        assert files.unfinished(tmp_path) == [beside]
+        assert files.unfinished(tmp_path, ".pth") == [beside] and files.unfinished(tmp_path, ".json") == []
         assert beside.name.startswith(".") and beside.suffix == ".pth"
-    assert files.unfinished(tmp_path) == []
+    assert files.unfinished(tmp_path, ".pth") == []
 
 
 def test_a_file_name_that_is_no_text_can_be_written_about(tmp_path):

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..model.card import ModelCard
     from ..progress import CancelToken, Progress
 
-_WEIGHTS = (".safetensors", ".pth", ".pt")
-
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds `rootfm evaluate` and its options."""
@@ -51,10 +49,11 @@ def run(options: argparse.Namespace) -> int:
     from ..learn.evaluate import Method, evaluate
     from ..learn.record import describe
     from ..learn.report import write_evaluation
+    from ..model.library import WEIGHTS_SUFFIXES
 
     model, options.model = options.model, [options.model]
     name = Path(model)  # or a name, of which a dot may be part
-    out = options.out or Path(f"evaluation_{name.stem if name.suffix in _WEIGHTS else name.name}")
+    out = options.out or Path(f"evaluation_{name.stem if name.suffix in (*WEIGHTS_SUFFIXES, '.pt') else name.name}")
     found = read_datasets(options.data, options.only, options.without, options.split)
     datasets = [dataset.split(*options.split) for dataset in found]
     segmenter = load_segmenter(options)

@@ -16,7 +16,7 @@ from ..model import checkpoint
 from ..model.card import ModelCard, is_model_name
 from ..progress import CancelToken, Progress, silent
 from ..segment.settings import SegmentSettings
-from .calibration import THRESHOLDS, ProbabilityCounts, choose_threshold
+from .calibration import THRESHOLDS, ProbabilityCounts, choose_threshold, mean_dice
 from .data import Dataset, read_datasets
 from .evaluate import Method, evaluate, probabilities
 from .ingredients import Ingredient, mean
@@ -138,7 +138,7 @@ def _measure(
 
 def _measured(counts: Mapping[str, ProbabilityCounts], best: float, threshold: float) -> str:
     """What the threshold gives on the validation images, and what the best one would."""
-    dice = np.mean([one.dice for one in counts.values()], axis=0)
+    dice = mean_dice(counts)
     at = {value: np.interp(value, THRESHOLDS, dice) for value in (best, threshold)}
     where = f"on the validation images of {len(counts)} datasets"
     text = f"Threshold {threshold}: mean pooled Dice {at[threshold]:.3f} {where}."

@@ -85,12 +85,17 @@ def pooled(counts: Iterable[ProbabilityCounts]) -> ProbabilityCounts:
     return sum(counts, ProbabilityCounts.none())
 
 
+def mean_dice(datasets: Mapping[str, ProbabilityCounts]) -> np.ndarray:
+    """The mean, over at least one dataset, of the pooled Dice at each of `THRESHOLDS`, float64."""
+    return np.mean([counts.dice for counts in datasets.values()], axis=0)
+
+
 def choose_threshold(datasets: Mapping[str, ProbabilityCounts]) -> float:
     """The threshold of the best mean, over datasets, of the pooled Dice; of equal ones, the nearest to 0.5.
 
     Args:
         datasets: the counts of every dataset's validation images, at least one.
     """
-    dice = np.mean([counts.dice for counts in datasets.values()], axis=0)
+    dice = mean_dice(datasets)
     best = np.flatnonzero(dice >= dice.max() - 1e-9)
     return min((THRESHOLDS[i] for i in best), key=lambda threshold: abs(threshold - 0.5))

@@ -103,8 +103,8 @@ def begun_with(window: QtWidgets.QMainWindow) -> dict[str, str] | None:
 
 
 def is_first(path: Path) -> bool:
-    """Whether a checkpoint is the one that its project began with: every other has a higher number."""
-    return path.name.startswith("000001_")
+    """Whether a checkpoint is the one that its project began with."""
+    return path.name.startswith(exchange.FIRST)
 
 
 def card_begun_with(session: Session, window: QtWidgets.QMainWindow, path: Path) -> ModelCard | None:

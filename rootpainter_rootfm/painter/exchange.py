@@ -24,6 +24,8 @@ JOB = ".rootfm_job.json"
 TRAINING = ".rootfm_training.json"
 CONFIDENCE = ".rootfm"
 MODELS = "models_rootfm"
+FIRST = "000001_"
+"""How the checkpoint that a project begins with is called at first; every other has a higher number."""
 TAKEN = ".rootfm_taken"
 """Where a trainer of ours keeps the instructions that it has not finished, inside the folder of instructions."""
 

@@ -15,7 +15,7 @@ from PyQt5 import QtWidgets
 
 from .. import files
 from ..model.card import ModelCard
-from .exchange import MODELS
+from .exchange import FIRST, MODELS
 from .host import Host, Seam, lacking, wrap
 from .library_process import LibraryProcess
 from .session import Session, show_failure
@@ -206,7 +206,7 @@ class _Creation:
             widget.use_random_weights = random_before
 
     def _complete(self, project: Path, project_file: Path) -> None:
-        files.move(self._ready, project / "models" / f"000001_{round(time.time())}.pth")
+        files.move(self._ready, project / "models" / f"{FIRST}{round(time.time())}.pth")
         described = json.loads(project_file.read_text(encoding="utf-8"))
         if self._card is not None:
             described["original_model_file"] = self._card.title

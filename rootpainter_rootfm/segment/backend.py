@@ -64,9 +64,10 @@ class FastEncoder(nn.Module):
         """B×3×H×W normalised tiles in, their B×256×H/16×W/16 embedding out."""
         if x.device.type == "cpu" and x.dtype == torch.float32 and not self._failed:
             try:
+                shape = tuple(x.shape)
                 self._batches += 1
-                self._last[tuple(x.shape)] = self._batches
-                encode = self._ready.get(tuple(x.shape)) or self._made_ready(x)
+                self._last[shape] = self._batches
+                encode = self._ready.get(shape) or self._made_ready(x)
                 if encode is not None:
                     return encode(x)
             # torch does all that is asked for here, so nothing that goes wrong with OpenVINO concerns the user.

@@ -89,17 +89,17 @@ class FineTuning:
             for _ in self._train_in_memory():
                 yield
                 if self._stop.is_set():
-                    self._announce("stopped", "Training stopped")
+                    self.drop()
                     return
         except Exception as error:
             if self._stop.is_set() and isinstance(error, MAY_PASS):
-                self._announce("stopped", "Training stopped")  # Else it would be tried again in a second.
+                self.drop()  # Else it would be tried again in a second.
                 return
             self.abandon(f"Training failed. {str(error) or type(error).__name__}")
             raise
 
     def drop(self) -> None:
-        """It is taken back before its next try, or the trainer ends in the middle of a step; the window hears so."""
+        """It is stopped, perhaps before its next try or in the middle of a step; the window hears so."""
         self._announce("stopped", "Training stopped")
 
     def abandon(self, message: str) -> None:
@@ -123,7 +123,7 @@ class FineTuning:
 
         request = self.request
         self._show("running", "Preparing training")
-        for left in (request.logs / MODEL, *files.unfinished(request.logs)):
+        for left in (request.logs / MODEL, *files.unfinished(request.logs, Path(MODEL).suffix)):
             left.unlink(missing_ok=True)  # What an earlier run was writing when it was killed.
         yield
         corrections = Corrections(

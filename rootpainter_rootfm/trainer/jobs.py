@@ -80,6 +80,7 @@ class JobFile:
 
     def _write(self, state: str, message: str = "", preview: str | None = None) -> None:
         self._last = time.monotonic()
+        over = state in ("done", "cancelled", "failed")
         shown = {
             "job": self._job,
             "state": state,
@@ -89,10 +90,10 @@ class JobFile:
             "failed": [{"file": file, "cause": cause} for file, cause in self._failed],
             "seconds_left": self._seconds_left() if state == "running" else None,
             "started": self._started,
-            "ended": time.time() if state in ("done", "cancelled", "failed") else None,
+            "ended": time.time() if over else None,
             "message": message,
             "preview": preview,
-            "made": sorted(self.made) if state in ("queued", "running") else [],
+            "made": [] if over else sorted(self.made),
         }
         try:
             self._journal.write(self._path, json.dumps(shown, indent=1))
