@@ -94,7 +94,7 @@ class Project:
 
     def show(self, mask: np.ndarray) -> None:
         """Puts the mask of the image that was opened last where the trainer would."""
-        masks.write(mask, self.masks / self._name)
+        masks.write(mask, self.masks / self._name, note="shown")
 
     def save(self, root: np.ndarray, soil: np.ndarray) -> None:
         """Saves a correction where RootPainter's window would; an image without a stroke counts as looked at."""

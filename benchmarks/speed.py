@@ -269,7 +269,7 @@ def fine_tuning(bench: Bench, cores: int, device: str, rounds: int) -> None:
     for number, part in enumerate(("train", "val")):
         photograph, root = draw_photograph(np.random.default_rng(number), 600, 800)
         Image.fromarray(photograph).save(project / "images" / f"{part}.png")
-        masks.write(root, project / "shown" / f"{part}.png")
+        masks.write(root, project / "shown" / f"{part}.png", note="shown")
         soil = np.zeros_like(root)
         soil[200:400] = ~root[200:400]
         masks.write_annotation(root & (np.arange(800) > 300), soil, project / part / f"{part}.png")

@@ -18,7 +18,8 @@ from ..model.network import MobileSAM, normalise
 from ..segment.device import is_out_of_memory
 from . import augment, patches
 from .batches import Batch
-from .corrections import UNUSABLE, Corrections
+from .corrected import UNUSABLE
+from .corrections import Corrections
 from .fine_tune_settings import FineTuneSettings
 from .losses import believed, dice_bce
 from .measuring import Measured, Measurer, Steps
@@ -76,7 +77,10 @@ class FineTuner:
         """
         started, counts, losses = time.monotonic(), Confusion(), []
         while len(losses) * self.settings.batch < self.settings.epoch:
-            drawn = [patch for _ in range(self.settings.batch) if (patch := self._draw(corrections)) is not None]
+            drawn = []
+            while len(drawn) < self.settings.batch and (patch := self._draw(corrections)) is not None:
+                drawn.append(patch)
+                yield  # a large photograph takes seconds to be decoded
             if not drawn:
                 break
             found, loss = yield from self._step(drawn)
@@ -111,8 +115,8 @@ class FineTuner:
         while corrections.training:
             correction = corrections.training[self._rng.integers(len(corrections.training))]
             try:
-                whole = corrections.corrected(correction)
-                truth = corrections.truth(correction) if whole is None else whole
+                whole = corrections.contents.corrected(correction)
+                truth = corrections.contents.truth(correction) if whole is None else whole
             except UNUSABLE as error:
                 corrections.drop(correction, str(error))
                 continue

@@ -6,7 +6,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 from ..model.network import MobileSAM
-from .corrections import Correction, Corrections
+from .corrected import Correction
+from .corrections import Corrections
 from .fine_tune import FineTuner
 from .measuring import Measured
 
@@ -57,8 +58,11 @@ class Judge:
 
     def compare(self, network: MobileSAM, corrections: Corrections) -> Generator[None, None, Verdict]:
         """Measures `network`, and the best one again where annotations are new or changed; yields often."""
-        best = yield from self._standing(corrections)
-        current = Standing(network, (yield from self._tuner.validate(network, corrections)))
+        while True:
+            best = yield from self._standing(corrections)
+            current = Standing(network, (yield from self._tuner.validate(network, corrections)))
+            if corrections.validation == self._validation:
+                break  # both were measured on the same images: none could not be read any more in between
         # Not against the best one's own score: one tie after the other would lead far down.
         gain = current.validated.score - self._highest
         if abs(gain) > TIE:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from torch import Tensor
 from ..model.card import TILE_MULTIPLE
 from ..model.network import MobileSAM, normalise
 from .cache import ArrayCache
-from .corrections import UNUSABLE, Correction, Corrections
+from .corrected import UNUSABLE, Correction
+from .corrections import Corrections
 from .fine_tune_settings import FineTuneSettings
 from .losses import believed, dice_bce
 from .metrics import Confusion
@@ -112,23 +114,24 @@ class Measurer:
         """Measures `network` on annotations, in evaluation mode; yields after every tile and what `tiles` reads."""
         started, counts, losses = time.monotonic(), Confusion(), []
         kept = changed = 0
-        for correction, window in (yield from self.tiles(corrections, items)):
+        for correction, tiles in groupby((yield from self.tiles(corrections, items)), itemgetter(0)):
             try:
-                truth, painted = corrections.truth(correction), corrections.painted(correction)[window]
+                truth, painted = corrections.contents.truth(correction), corrections.contents.painted(correction)
             except UNUSABLE as error:
                 corrections.drop(correction, str(error))
                 continue
-            seen = self._look(corrections, correction, truth.image, window)
-            root, known = truth.root[window], truth.known[window]
-            logits = self._logits(network, seen.pixels, root.shape)
-            targets = (torch.from_numpy(layer)[None, None] for layer in (root.astype(np.float32), known))
-            losses.append(float(dice_bce(torch.from_numpy(logits)[None, None], *targets)))
-            counts += Confusion.of(logits >= 0, root, known)
-            yield
-            away = ~around(torch.from_numpy(painted)[None]).numpy()[0]
-            now = logits >= 0
-            kept += int(np.count_nonzero(now & seen.mask & away))
-            changed += int(np.count_nonzero((now ^ seen.mask) & seen.sure & away))
+            for _, window in tiles:
+                seen = self._look(corrections, correction, truth.image, window)
+                root, known = truth.root[window], truth.known[window]
+                logits = self._logits(network, seen.pixels, root.shape)
+                targets = (torch.from_numpy(layer)[None, None] for layer in (root.astype(np.float32), known))
+                losses.append(float(dice_bce(torch.from_numpy(logits)[None, None], *targets)))
+                counts += Confusion.of(logits >= 0, root, known)
+                yield
+                away = ~around(torch.from_numpy(painted[window])[None]).numpy()[0]
+                now = logits >= 0
+                kept += int(np.count_nonzero(now & seen.mask & away))
+                changed += int(np.count_nonzero((now ^ seen.mask) & seen.sure & away))
         loss = float(np.mean(losses)) if losses else 0.0
         return Measured(counts, loss, time.monotonic() - started, kept, changed)
 
@@ -144,7 +147,7 @@ class Measurer:
         for correction in items:
             if correction not in self._windows:
                 try:
-                    self._windows[correction] = windows(corrections.known(correction), side)
+                    self._windows[correction] = windows(corrections.contents.known(correction), side)
                 except UNUSABLE as error:
                     corrections.drop(correction, str(error))
                     continue
@@ -157,7 +160,7 @@ class Measurer:
 
     def _look(self, corrections: Corrections, correction: Correction, image: np.ndarray, window: Window) -> Seen:
         def look() -> Seen:
-            shown = corrections.shown_mask(correction, image.shape[:2])
+            shown = corrections.contents.shown_mask(correction, image.shape[:2])
             return self._first_look(image[window], None if shown is None else shown[window])
 
         return self._seen.get((correction.image, correction.stamp, *((part.start, part.stop) for part in window)), look)
@@ -184,7 +187,7 @@ class Measurer:
 
     def _zoomed(self, shape: tuple[int, int]) -> tuple[int, int]:
         """Height and width at which the network sees a tile of that shape."""
-        height, width = (round(side * self._settings.zoom) for side in shape)
+        height, width = (max(1, round(side * self._settings.zoom)) for side in shape)
         return height, width
 
 

@@ -44,6 +44,22 @@ class _Newest:
 
     path: Path | None
     stamp: Stamp | None
+    digest: str
+
+    @classmethod
+    def of(cls, path: Path | None) -> _Newest:
+        """Reads the whole file."""
+        return cls(path, _stamp(path), files.sha256(path) if path is not None else "")
+
+    def is_still(self, path: Path | None) -> bool:
+        """Whether this is the same file; some shares round its time a while after it was written."""
+        stamp = _stamp(path)
+        if stamp == self.stamp:
+            return True
+        if path is None or path != self.path or files.sha256(path) != self.digest:
+            return False
+        self.stamp = stamp
+        return True
 
 
 class FineTuning:
@@ -146,6 +162,7 @@ class FineTuning:
             if self._replaced(latest):
                 latest = self._newest()
                 tuner, judge = self._begin(latest.path)
+                self._file.without_progress = 0
             self._file.ripeness = tuner.ripeness
             if tuner.ripeness < 1:
                 self._announce("running", f"Training learns before its first check, {tuner.ripeness:.0%}")
@@ -165,7 +182,7 @@ class FineTuning:
         path = newest(self.request.models)
         if path is not None and path.suffix == UNET:
             raise Refused(f"{path.name} is a U-Net: stop and start training to go on with it.")
-        return _Newest(path, _stamp(path))
+        return _Newest.of(path)
 
     def _begin(self, path: Path | None) -> tuple[FineTuner, Judge]:
         """Loads a model of the project, or, where it has none, the foundation model that it was begun with."""
@@ -214,7 +231,7 @@ class FineTuning:
     def _replaced(self, known: _Newest) -> bool:
         """Whether somebody else put another model into the project, or took it away, since the last look."""
         latest = newest(self.request.models)
-        if _stamp(latest) == known.stamp:
+        if known.is_still(latest):
             return False
         if latest is None:
             self._tell_once("The project's models were removed. Training goes on with what it has learnt.")
@@ -233,11 +250,12 @@ class FineTuning:
         made = self.request.logs / MODEL
         try:
             write_pth(network.state_dict(), made)
+            digest = files.sha256(made)
             files.move(made, path)
         except (OSError, RootFMError) as error:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
-        latest.path, latest.stamp = path, _stamp(path)
+        latest.path, latest.stamp, latest.digest = path, _stamp(path), digest
         self._file.saved = path.name
         self._journal.log(f"Saved {path}")
         return True

@@ -86,3 +86,18 @@ def test_where_validation_is_clear_nothing_else_is_measured():
     tuner = Tuner(first=(0.8, 0.7), second=(0.9, 0.0))
     assert compare(Judge(tuner, "first"), "second").better
     assert not any(part == "train" for _, part in tuner.asked)
+
+
+def test_models_are_compared_on_the_same_images_also_where_one_cannot_be_read_any_more():
+    tuner = Tuner(first=(0.8, 0.7), second=(0.9, 0.7))
+    corrections = SimpleNamespace(training=("a",), validation=("easy", "hard"))
+    measure = tuner.validate
+
+    def validate(network, corrections):
+        if network == "second":
+            corrections.validation = ("easy",)
+        tuner.scores["first"] = (0.95 if corrections.validation == ("easy",) else 0.8, 0.7)
+        return measure(network, corrections)
+
+    tuner.validate = validate
+    assert not compare(Judge(tuner, "first"), "second", corrections).better

@@ -5,10 +5,11 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn.corrections import read
+from rootpainter_rootfm.learn.corrected import read
 from rootpainter_rootfm.learn.fine_tune_settings import FineTuneSettings
 from rootpainter_rootfm.learn.measuring import BESIDE, Measured, Measurer, windows
 from rootpainter_rootfm.learn.metrics import Confusion
@@ -33,7 +34,7 @@ def test_measuring_changes_nothing_and_counts_annotated_pixels_once(project, net
     second, again = finish(measurer.measure(network, corrections, corrections.validation))
     assert (tiles, again) == (1 + 4, 4), "an annotation, whose tiles are known from then on, and these four"
     assert first.counts == second.counts
-    assert first.counts.defined == corrections.truth(corrections.validation[0]).known.sum()
+    assert first.counts.defined == corrections.contents.truth(corrections.validation[0]).known.sum()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
@@ -59,13 +60,23 @@ def test_the_number_of_tiles_is_bounded(project, network):
     assert len(finish(few.tiles(corrections, corrections.validation))[0]) == 3
 
 
+def test_an_image_one_pixel_high_can_be_measured_at_a_small_scale(project, network):
+    strokes = np.ones((1, 128), bool)
+    masks.write_annotation(strokes, ~strokes, project / "val" / "b.png")
+    Image.fromarray(np.zeros((1, 128, 3), np.uint8)).save(project / "images" / "b.png")
+    corrections = opened(project)
+    small = Measurer(network, CPU, FineTuneSettings(tile=64, zoom=0.4))
+    measured, _ = finish(small.measure(network, corrections, corrections.validation))
+    assert measured.counts.defined > 0
+
+
 def test_what_is_to_be_measured_is_found_one_annotation_at_a_time_and_without_a_photograph(
     project, network, monkeypatch
 ):
     for stem in ("c", "d"):
         masks.write_annotation(*draw_image(project, stem, 2), project / "val" / f"{stem}.png")
     corrections = opened(project)
-    monkeypatch.setattr(corrections, "_image", None)
+    monkeypatch.setattr(corrections.contents, "_image", None)
     measurer = Measurer(network, CPU, TILES)
     tiles, yields = finish(measurer.tiles(corrections, corrections.validation))
     assert len(tiles) == 3 * 4 and yields == 3
@@ -131,7 +142,7 @@ def test_what_was_painted_in_the_other_part_of_an_image_counts_neither_as_kept_n
     (project / "train" / "a.png").unlink()
     corrections = opened(project)
     (divided,) = getattr(corrections, part)
-    known, painted = corrections.known(divided), read(project / "val" / "b.png")[1]
+    known, painted = corrections.contents.known(divided), read(project / "val" / "b.png")[1]
     assert known.sum() < painted.sum()
     expected = away_from(painted, windows(known, TILES.tile))
     assert measured(-6, 6, part=part).changed == expected < away_from(known, windows(known, TILES.tile))
@@ -142,7 +153,7 @@ def test_only_what_the_user_was_shown_stays_or_changes(project, measured, away):
     shown = project / "shown"
     shown.mkdir()
     for stem, root in (("a", False), ("b", True)):
-        masks.write(np.full((96, 128), root), shown / f"{stem}.png")
+        masks.write(np.full((96, 128), root), shown / f"{stem}.png", note="ours")
     for before, now, kept, changed in [
         (-6, -6, 0, 0),
         (-6, 6, 0, 0),
