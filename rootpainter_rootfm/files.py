@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+from .errors import RootFMError
 
 READING = (0.01, 0.03, 0.1, 0.3, 0.6)
 """Seconds to wait, one time after the other, for whoever reads a file that is to be replaced."""
@@ -31,6 +34,20 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         move(beside, target)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], failure: type[RootFMError], *wrapped: type[Exception]) -> Iterator[Path]:
+    """As `replacing`, with a `failure` for whatever the disk or the network folder refuses.
+
+    `wrapped` are the errors of its own in which a library hides that refusal.
+    """
+    try:
+        with replacing(path) as beside:
+            yield beside
+    except (OSError, *wrapped) as error:
+        cause = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise failure(f"{path} cannot be written: {cause}.") from error
 
 
 def unfinished(folder: Path, suffix: str) -> list[Path]:
@@ -65,3 +82,8 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_name(name: str) -> str:
+    """A dataset's name as it may stand in a path on every system."""
+    return re.sub(r"[^\w.-]", "_", name)

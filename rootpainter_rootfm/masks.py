@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -18,12 +16,13 @@ from PIL.PngImagePlugin import PngImageFile
 from . import png
 from .bands import bands
 from .errors import MaskError
-from .files import replacing
+from .files import writing
 from .opening import Unreadable, opened
 
 ROOT_RGBA = (0, 255, 255, 178)
 ANNOTATED_ROOT_RGBA = (255, 0, 0, 180)
 ANNOTATED_SOIL_RGBA = (0, 255, 0, 180)
+SPECKS = 0.001  # share of grey pixels that a mask without white may have: the rim of a root beyond its edge, dirt
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _ZIP_START = b"PK\x03\x04"
@@ -58,7 +57,7 @@ def write(
     """
     mask = _plane(mask, path)
     text = f"{_NOTE}\0{note}".encode("ascii") if note else b""
-    with _writing(path) as beside:
+    with writing(path, MaskError) as beside:
         match fmt:
             case MaskFormat.ROOTPAINTER:
                 png.write(beside, *mask.shape, 4, lambda rows: _painted(mask[rows], ROOT_RGBA), text)
@@ -137,7 +136,7 @@ def write_annotation(root: np.ndarray, soil: np.ndarray, path: str | os.PathLike
         pixels[root[rows]] = ANNOTATED_ROOT_RGBA
         return pixels
 
-    with _writing(path) as beside:
+    with writing(path, MaskError) as beside:
         png.write(beside, *root.shape, 4, band)
 
 
@@ -146,7 +145,7 @@ def write_probability(probability: np.ndarray, path: str | os.PathLike[str]) -> 
     _check_probability(probability, path)
     height, width = probability.shape
     strips = list(bands(height, width))
-    with _writing(path) as beside:
+    with writing(path, MaskError) as beside:
         tifffile.imwrite(
             beside,
             (_strip(probability[rows]) for rows in strips),
@@ -164,7 +163,7 @@ def write_probability(probability: np.ndarray, path: str | os.PathLike[str]) -> 
 def write_probability_preview(probability: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Writes H×W root probabilities in [0, 1] as an 8-bit grey PNG, 255 meaning 1. Raises MaskError."""
     _check_probability(probability, path)
-    with _writing(path) as beside:
+    with writing(path, MaskError) as beside:
         png.write(beside, *probability.shape, 1, lambda rows: _levels(probability[rows], 255).astype(np.uint8))
 
 
@@ -178,16 +177,6 @@ def _strip(probability: np.ndarray) -> bytes:
 def _levels(probability: np.ndarray, white: int) -> np.ndarray:
     # Half precision has no 65535: it is left here, some rows at a time.
     return probability.astype(np.float32) * white + np.float32(0.5)
-
-
-@contextmanager
-def _writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As `replacing`, with a MaskError for whatever the disk or the network folder refuses."""
-    try:
-        with replacing(path) as beside:
-            yield beside
-    except OSError as error:
-        raise MaskError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
 def _plane(mask: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
@@ -239,10 +228,21 @@ def _read_colour(image: PngImageFile, light_root: bool) -> np.ndarray:
     raise Unreadable("its colours are not those of a root mask")
 
 
-def is_white(levels: np.ndarray) -> np.ndarray:
-    """Where a picture of zeros and ones, or of 8 or 16 bit, is nearer to white than to black; H×W integer to bool."""
-    white = next((white for white in (1, 255) if levels.max() <= white), 65535)
-    return levels > white // 2
+def is_white(levels: np.ndarray, noise: int = 0) -> np.ndarray:
+    """Where a picture of zeros and ones, or of 8 or 16 bit, is nearer to white than to black; H×W integer to bool.
+
+    Raises Unreadable when nothing is, though more than specks of it are not black: it holds classes or numbered roots,
+    which would pass for a picture without roots. Levels up to `noise` count as black.
+    """
+    top = levels.max()
+    white = next((white for white in (1, 255) if top <= white), 65535)
+    root = levels > white // 2
+    if not root.any() and (levels > noise).mean() > SPECKS:
+        raise Unreadable(
+            f"it holds values up to {top}, none of them white, so it cannot be told which are root; save it with root "
+            "in white (255) and everything else in black (0)"
+        )
+    return root
 
 
 def _read_grey(image: Image.Image, light_root: bool) -> np.ndarray:

@@ -64,3 +64,7 @@ def test_what_a_killed_process_left_is_found(tmp_path):
 def test_a_file_name_that_is_no_text_can_be_written_about(tmp_path):
     files.write_text(tmp_path / "report.csv", "wurzel_\udcfc.jpg")
     assert (tmp_path / "report.csv").read_text(encoding="utf-8") == "wurzel_\\udcfc.jpg"
+
+
+def test_names_of_datasets_become_legal_file_names():
+    assert files.file_name("a/b: c?") == "a_b__c_" and files.file_name("prmi-peanut_1.0") == "prmi-peanut_1.0"

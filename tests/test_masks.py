@@ -131,6 +131,22 @@ def test_a_dataset_mask_of_zeros_and_ones_reads_with_light_root(tmp_path, mask, 
     assert (masks.read(tmp_path / "m.png", light_root=True) == mask).all()
 
 
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "I;16"])
+def test_classes_in_a_dataset_mask_are_refused(tmp_path, mask, mode):
+    levels = np.where(mask, np.uint8(1), np.uint8(0))
+    levels[40:44] = 2
+    image = Image.fromarray(levels.astype(np.uint16)) if mode == "I;16" else Image.fromarray(levels).convert(mode)
+    image.save(tmp_path / "m.png")
+    with pytest.raises(MaskError, match="values up to 2, none of them white"):
+        masks.read(tmp_path / "m.png", light_root=True)
+
+
+@pytest.mark.parametrize("fmt", [MaskFormat.ROOTPAINTER, MaskFormat.NPZ])
+def test_a_mask_without_roots_is_a_truth_without_roots(tmp_path, fmt):
+    masks.write(np.zeros((60, 90), bool), tmp_path / "m", fmt)
+    assert not masks.read(tmp_path / "m", light_root=True).any()
+
+
 def test_grey_of_zeros_and_ones_is_no_mask_to_correct(tmp_path, mask):
     Image.fromarray(mask.astype(np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(MaskError, match="other greys"):

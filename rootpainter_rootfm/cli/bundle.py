@@ -52,11 +52,11 @@ def run(options: argparse.Namespace) -> int:
             options.data,
             options.out,
             words,
-            options.protocol,
-            settings,
-            progress,
-            cancel,
-            options.average,
+            averaged=options.average,
+            protocol=options.protocol,
+            settings=settings,
+            progress=progress,
+            cancel=cancel,
         )
     print(f"{options.out / card.file}: {card.size_bytes / 1e6:.1f} MB, threshold {card.threshold}.")
     print(card.notes, file=sys.stderr)

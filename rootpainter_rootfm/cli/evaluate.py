@@ -35,7 +35,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         help="folder with a manifest.csv, a RootPainter project, or a folder with images and masks",
     )
     parser.add_argument("-o", "--out", type=Path, help="folder for what is found (evaluation_MODEL)")
-    parser.add_argument("--split", nargs="+", default=["test"], metavar="NAME", help="rows to measure on (test)")
+    parser.add_argument(
+        "--split", nargs="+", type=str.casefold, default=["test"], metavar="NAME", help="rows to measure on (test)"
+    )
     parser.add_argument("--only", nargs="+", default=[], metavar="DATASET", help="take these datasets alone")
     parser.add_argument("--without", nargs="+", default=[], metavar="DATASET", help="leave these datasets out")
     parser.add_argument("--baselines", action="store_true", help="measure Otsu and ridge filtering on the same images")
@@ -77,8 +79,9 @@ def run(options: argparse.Namespace) -> int:
 def _baselines(
     datasets: Sequence[Dataset], out: Path, progress: Progress, cancel: CancelToken
 ) -> dict[str, dict[str, Summary]]:
+    from ..files import file_name
     from ..learn import baselines
-    from ..learn.evaluate import Summary, by_dataset, evaluate, file_name
+    from ..learn.evaluate import Summary, by_dataset, evaluate
 
     found = {}
     for name in baselines.BASELINES:
@@ -90,7 +93,7 @@ def _baselines(
 
 def _learnt(weights: Path, card: ModelCard) -> tuple[set[str], bool]:
     """The datasets that a model learnt from, and whether these are all: by its card or its training's record."""
-    from ..learn.loop import learnt_before, read_record
+    from ..learn.record import learnt_before, read_record
     from ..learn.state import BEST
 
     named = {name for name, _ in card.training_data}

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from ..learn import baselines, protocol
     from ..learn.data import read_datasets
     from ..learn.loop import Rhythm
-    from ..learn.plan import TrainPlan
+    from ..learn.plan import CONTINUED, TrainPlan
     from ..learn.protocol_report import write_protocol
     from ..learn.record import describe
     from ..segment.device import choose_device
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     changed = {"steps": options.continued_steps, "rate": options.continued_rate}
     changed = {name: value for name, value in changed.items() if value is not None}
     alike = {name: getattr(foundation, name) for name in ("tile_sizes", "batch", "seed")}
-    continued = replace(protocol.CONTINUED, **alike, **changed)
+    continued = replace(CONTINUED, **alike, **changed)
     rhythm = Rhythm(workers=options.workers)
     text = ""
     with progress_bar("") as progress, stopped_by_ctrl_c() as cancel:

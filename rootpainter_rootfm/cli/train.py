@@ -38,8 +38,7 @@ def run(options: argparse.Namespace) -> int:
     """Trains until done or stopped; returns 0."""
     from ..learn.data import read_datasets
     from ..learn.loop import Rhythm, train
-    from ..learn.plan import TrainPlan
-    from ..learn.protocol import CONTINUED
+    from ..learn.plan import CONTINUED, TrainPlan
     from ..segment.device import choose_device
 
     datasets = read_datasets(options.data, options.only, options.without)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from .ingredients import Ingredient, mean
 from .protocol_report import REPORT, fold_table, said
 from .trained import State, card_of, rounded, segmenter_of
 
+NOT_STATED = "not stated"
 _LICENCE = re.compile(r"^[-*\s]*Licen[cs]e:\s*(.+)$", re.MULTILINE | re.IGNORECASE)
 
 
@@ -45,11 +47,12 @@ def bundle(
     data: Path,
     out: Path,
     words: Words,
+    *,
+    averaged: Sequence[str | Path] = (),
     protocol: Path | None = None,
     settings: SegmentSettings = SegmentSettings(),
     progress: Progress = silent,
     cancel: CancelToken | None = None,
-    averaged: Sequence[str | Path] = (),
 ) -> ModelCard:
     """Writes `<name>.safetensors` and its card `<name>.json`.
 
@@ -63,11 +66,11 @@ def bundle(
         data: where its datasets are; the folder of each may hold a SOURCE.md with a line "Licence: …".
         out: folder for the two files; made if absent.
         words: for the card.
+        averaged: further trainings (folders) and models (names or files); the mean of all weights is bundled.
         protocol: folder of a finished protocol, whose table goes onto the card.
         settings: the device to measure on, and padding and threshold for the card; without one it is chosen.
         progress: counts validation images.
         cancel: looked at between images.
-        averaged: further trainings (folders) and models (names or files); the mean of all weights is bundled.
 
     Raises:
         DataError: a folder holds no training, or no record of its datasets.
@@ -109,15 +112,18 @@ def _models(ingredients: Sequence[Ingredient]) -> list[ModelCard]:
 
 def _learnt_from(ingredients: Sequence[Ingredient], datasets: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     """The datasets with their licences, and before them those of the models that the trainings began with."""
-    before = {name: text for model in _models(ingredients) for name, text in model.training_data}
-    return tuple((before | dict(datasets)).items())
+    found: dict[str, str] = {}
+    for name, text in chain(*(model.training_data for model in _models(ingredients)), datasets):
+        if text != NOT_STATED or name not in found:
+            found[name] = text
+    return tuple(found.items())
 
 
 def licence(data: Path, dataset: str) -> str:
     """What the dataset's SOURCE.md says after "Licence:", or "not stated"."""
     source = data / dataset / "SOURCE.md"
     found = _LICENCE.search(source.read_text(encoding="utf-8", errors="replace")) if source.is_file() else None
-    return found[1].strip() if found else "not stated"
+    return found[1].strip() if found else NOT_STATED
 
 
 def _measure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,11 +78,6 @@ class ProbabilityCounts:
             {"probability": float(total[i] / count[i]), "root": float(root[i] / count[i]), "pixels": int(count[i])}
             for i in np.flatnonzero(count)
         ]
-
-
-def pooled(counts: Iterable[ProbabilityCounts]) -> ProbabilityCounts:
-    """The sum over images."""
-    return sum(counts, ProbabilityCounts.none())
 
 
 def mean_dice(datasets: Mapping[str, ProbabilityCounts]) -> np.ndarray:

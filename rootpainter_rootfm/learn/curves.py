@@ -8,6 +8,7 @@ import logging
 import time
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,20 +40,24 @@ class TrainLog:
             return list(csv.DictReader(file))
 
     @property
+    def best(self) -> dict[str, Any]:
+        """What `keep_best` noted, or nothing. The digest is not in notes of old trainings."""
+        path = self._folder / BEST_STEP
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
     def best_dice(self) -> float:
         """The mean Dice of the best weights that were kept; -1 before the first validation.
 
         It outlives the rows: a training that is prolonged must not replace the weights of its first end by worse ones
         on the way.
         """
-        path = self._folder / BEST_STEP
-        if path.is_file():
-            return json.loads(path.read_text(encoding="utf-8"))["dice"]
-        return max((float(row["dice"]) for row in self.rows), default=-1.0)
+        rows = max((float(row["dice"]) for row in self.rows), default=-1.0)
+        return self.best.get("dice", rows)
 
-    def keep_best(self, step: int, dice: float) -> None:
-        """Notes which weights were kept as the best."""
-        write_text(self._folder / BEST_STEP, json.dumps({"step": step, "dice": dice}))
+    def keep_best(self, step: int, dice: float, digest: str) -> None:
+        """Notes which weights were kept as the best, and the digest of the patches on which they were."""
+        write_text(self._folder / BEST_STEP, json.dumps({"step": step, "dice": dice, "patches": digest}))
 
     def step(self, loss: float) -> None:
         """Takes in the loss of a step."""

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from .. import images, light, masks
-from ..errors import DataError
+from ..errors import DataError, MaskError
+from ..files import file_name
+from ..opening import Unreadable
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.csv"
+JPEG, JPEG_NOISE = (".jpg", ".jpeg"), 10  # levels up to which a mask saved with loss may not be quite black
 _COLUMNS = {"dataset", "stem", "image", "mask", "split_group", "split"}
 
 
@@ -78,7 +81,7 @@ class Truth:
         A line of any direction crosses the borders between pixels 4/π times as often as it is long (Cauchy-Crofton).
         """
         crossings = sum(np.count_nonzero(np.diff(self.root, axis=axis)) for axis in (0, 1))
-        return 8 / np.pi * float(self.root.sum()) / crossings if crossings else 0.0
+        return 8 / np.pi * np.count_nonzero(self.root) / crossings if crossings else 0.0
 
 
 def load(item: Item) -> Truth:
@@ -116,11 +119,16 @@ def read_truth(path: Path) -> np.ndarray:
     Grey RhizoVision masks, in which root is black, look just like the latter and must be inverted before.
 
     Raises:
-        MaskError, ImageError: it cannot be read.
+        MaskError, ImageError: it cannot be read, or nothing in it is white though it is not black either.
     """
-    if path.suffix.lower() == ".png":
+    ending = path.suffix.lower()
+    if ending == ".png":
         return masks.read(path, light_root=True)
-    return masks.is_white(images.read(path).max(axis=2))
+    levels = images.read(path).max(axis=2)
+    try:
+        return masks.is_white(levels, JPEG_NOISE if ending in JPEG else 0)
+    except Unreadable as error:
+        raise MaskError(f"{path} cannot be read: {error}.") from error
 
 
 def read_datasets(
@@ -137,10 +145,11 @@ def read_datasets(
         splits: see `only`.
 
     Raises:
-        DataError: nothing to use, a name that the folder lacks, a group divided between splits.
+        DataError: nothing to use, a name that the folder lacks, two names that differ too little, a group divided
+            between splits.
     """
     folder = Path(folder).absolute()
-    projects = sorted(folder.glob("*.seg_proj"))
+    projects = sorted(folder.glob("[!.]*.seg_proj"))
     if (folder / MANIFEST).is_file():
         datasets = _read_manifest(folder)
     elif projects:
@@ -151,6 +160,7 @@ def read_datasets(
         raise DataError(
             f"{folder} holds neither a {MANIFEST}, nor a RootPainter project (.seg_proj), nor folders images and masks."
         )
+    _check_names(folder, datasets)
     known = {dataset.name: dataset for dataset in datasets}
     missing = sorted((set(only) | set(without)) - set(known))
     if missing:
@@ -169,15 +179,29 @@ def read_datasets(
     return chosen
 
 
+def _check_names(folder: Path, datasets: Sequence[Dataset]) -> None:
+    """Every dataset has folders of its own wherever something is written down about it."""
+    taken: dict[str, str] = {}
+    for dataset in datasets:
+        place = file_name(dataset.name)
+        other = taken.setdefault(place.casefold(), dataset.name)
+        if other != dataset.name:
+            raise DataError(
+                f'{folder}: the datasets "{other}" and "{dataset.name}" would be written to one folder, {place}. '
+                f"Give one of them another name in {MANIFEST}."
+            )
+
+
 def _read_manifest(folder: Path) -> list[Dataset]:
     items: dict[str, list[Item]] = {}
     split_of: dict[tuple[str, str], str] = {}
     for row in _manifest_rows(folder / MANIFEST):
-        group = (row["dataset"], row["split_group"])
-        if split_of.setdefault(group, row["split"]) != row["split"]:
-            raise DataError(f"{folder / MANIFEST}: group {group[1]} of {group[0]} is divided between splits.")
-        items.setdefault(row["dataset"], []).append(
-            Item(folder / row["image"], folder / row["mask"], split=row["split"], group=row["split_group"])
+        dataset, split = row["dataset"], row["split"].strip().casefold()
+        group = row["split_group"].strip() or row["stem"]  # without a group an image is one of its own
+        if split_of.setdefault((dataset, group), split) != split:
+            raise DataError(f"{folder / MANIFEST}: group {group} of {dataset} is divided between splits.")
+        items.setdefault(dataset, []).append(
+            Item(folder / row["image"], folder / row["mask"], split=split, group=group)
         )
     return [Dataset(name, tuple(found)) for name, found in items.items()]
 

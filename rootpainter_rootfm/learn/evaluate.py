@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..files import replacing, write_text
+from ..files import file_name, replacing, write_text
 from ..progress import CancelToken, Progress, silent
 from ..segment.engine import Segmenter
-from . import calibration, sheets
+from . import sheets
 from .calibration import ProbabilityCounts
 from .data import Dataset, Item, load
 from .metrics import CentreLines, Confusion, pooled
@@ -115,7 +114,7 @@ class Summary:
     Attributes:
         images: how many.
         dice: over all their known pixels pooled.
-        mean_dice: the mean over images; 1 for a root-free image with an empty mask.
+        mean_dice: the mean over images of which anything is known; 1 for a root-free image with an empty mask.
         precision, recall: of pixels, pooled.
         line_precision, line_recall: of centre lines within 3 pixels, pooled; None where images are known in part.
         calibration_error: mean distance of probability from truth over all known pixels; None without probability.
@@ -137,17 +136,18 @@ class Summary:
         """Sums up at least one row."""
         counts = pooled(row.counts for row in rows)
         lines = [row.lines for row in rows if row.lines is not None]
-        line = sum(lines, CentreLines()) if lines else None
+        line = pooled(lines, CentreLines()) if lines else None
         probability = [row.probability for row in rows if row.probability is not None]
+        known = [row for row in rows if row.counts.defined] or rows
         return cls(
             len(rows),
             counts.dice,
-            float(np.mean([row.counts.dice for row in rows])),
+            float(np.mean([row.counts.dice for row in known])),
             counts.precision,
             counts.recall,
             line and line.precision,
             line and line.recall,
-            calibration.pooled(probability).error if probability else None,
+            pooled(probability, ProbabilityCounts.none()).error if probability else None,
             float(np.mean([row.seconds for row in rows])),
         )
 
@@ -163,7 +163,7 @@ def by_dataset(rows: Iterable[Row]) -> dict[str, list[Row]]:
 def probabilities(rows: Iterable[Row]) -> dict[str, ProbabilityCounts]:
     """The pooled counts of every dataset by its name, as `calibration.choose_threshold` takes them."""
     return {
-        name: calibration.pooled(row.probability for row in found if row.probability is not None)
+        name: pooled((row.probability for row in found if row.probability is not None), ProbabilityCounts.none())
         for name, found in by_dataset(rows).items()
     }
 
@@ -194,7 +194,7 @@ def evaluate(
         ImageError, MaskError: an image or its truth cannot be read.
         Cancelled: `cancel` was used.
     """
-    items = [(dataset.name, *named) for dataset in datasets for named in _named(dataset)]
+    items = [(dataset.name, *named) for dataset in datasets for named in named_items(dataset)]
     if not items:
         raise DataError("There are no images to measure on.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -213,7 +213,7 @@ def evaluate(
     return rows
 
 
-def _named(dataset: Dataset) -> Iterator[tuple[str, Item]]:
+def named_items(dataset: Dataset) -> Iterator[tuple[str, Item]]:
     """Every item with its name in the dataset: several folders may each have a 001.jpg."""
     if dataset.items:
         folder = os.path.commonpath([item.image.parent for item in dataset.items])
@@ -281,8 +281,3 @@ def _lines(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return lines
-
-
-def file_name(name: str) -> str:
-    """A dataset's name as it may stand in a path on every system."""
-    return re.sub(r"[^\w.-]", "_", name)

@@ -18,8 +18,9 @@ from ..errors import DataError
 from ..model.card import ModelCard
 from ..model.library import load_model
 from .curves import BEST_STEP
-from .loop import PLAN, read_record
+from .loop import PLAN
 from .plan import TrainPlan
+from .record import read_record
 from .state import chosen_weights, last_average
 from .trained import State
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,11 +26,10 @@ from .data import Dataset
 from .losses import dice_bce
 from .plan import TrainPlan
 from .precision import autocast
-from .state import BEST, LAST, TrainState, WeightAverage, last_state, make_optimizer
+from .state import BEST, LAST, TrainState, WeightAverage, chosen_weights, last_state, make_optimizer
 from .validation import ValidationPatches
 
 PLAN = "plan.json"
-RECORD = "record.json"
 SAMPLES = "samples.png"
 
 
@@ -94,14 +92,16 @@ def train(
     _check(datasets, plan, folder)
     state = _begin(plan, folder, device, start)
     if group.leads:
-        _record(datasets, plan, folder, start, state.step, record.describe(device))
+        _note(datasets, plan, folder, start, state.step, device)
     batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
     validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
     log = TrainLog(folder)
     model: nn.Module = group.wrap(state.network)
     try:
-        if validation and start is not None and state.step == 0:
-            _validate(state, plan, folder, log, validation)
+        if validation:
+            _compare_anew(state, folder, log, validation)
+            if start is not None and state.step == 0:
+                _validate(state, plan, folder, log, validation)
         for batch in _loader(batches, state.step, rhythm.workers):
             loss = _step(model, state, plan, batch)
             progress(state.step, plan.steps, f"loss {loss:.3f}")
@@ -133,43 +133,29 @@ def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path) -> None:
                 f"{folder} holds a training under another plan ({PLAN}). "
                 "Only --steps, --cooldown and --rate may change; choose another folder for a new training."
             )
-    learnt = read_record(folder).get("datasets")
-    if learnt is not None and learnt != _names(datasets):
+    learnt, learning = record.read_record(folder).get("datasets"), record.learning(datasets)
+    # Records of old trainings name those with test rows alone, too.
+    if learnt is not None and not set(learning) <= set(learnt) <= {dataset.name for dataset in datasets}:
         raise DataError(
-            f"{folder} holds a training on {', '.join(learnt)}, not on {', '.join(_names(datasets))}. "
+            f"{folder} holds a training on {', '.join(learnt)}, not on {', '.join(learning)}. "
             "Choose another folder for a new training."
         )
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """What `record.json` of a training says: `datasets` (names), `starts`, and `model` (the card of the model that it
-    began with) if there was one; empty where there is no record."""
-    path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def learnt_before(record: Mapping[str, Any]) -> set[str]:
-    """The names of the datasets that the model which a training began with has learnt from."""
-    return {one["name"] for one in record.get("model", {}).get("training_data", [])}
-
-
-def _record(
-    datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, start: Start | None, step: int, now: dict[str, Any]
+def _note(
+    datasets: Sequence[Dataset],
+    plan: TrainPlan,
+    folder: Path,
+    start: Start | None,
+    step: int,
+    device: str | torch.device,
 ) -> None:
-    before = read_record(folder)
-    starts = before.get("starts", [])
-    if step < plan.steps or not starts:
-        starts = [*starts, {"step": step, **now}]
-    kept = before | {"datasets": _names(datasets), "starts": starts}
-    if start is not None and start.card is not None:
-        kept.setdefault("model", json.loads(start.card.to_json()))
+    """Writes down what is about to be done."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / PLAN, plan.to_json())
-    write_text(folder / RECORD, json.dumps(kept, indent=1))
-
-
-def _names(datasets: Sequence[Dataset]) -> list[str]:
-    return sorted(dataset.name for dataset in datasets)
+    card = None if start is None else start.card
+    now = {"step": step, **record.describe(device)}
+    record.write_record(folder, datasets, card, now, finished=step == plan.steps)
 
 
 def _but_for_schedule(plan: TrainPlan) -> tuple[object, ...]:
@@ -265,13 +251,21 @@ def _write_down(
         state.save(folder / LAST)
 
 
+def _compare_anew(state: TrainState, folder: Path, log: TrainLog, validation: ValidationPatches) -> None:
+    """Measures the best weights again when other patches than those that they did best on are what counts now."""
+    if log.best.get("patches", validation.digest) != validation.digest:
+        network = deepcopy(state.average.network)
+        network.load_state_dict(chosen_weights(folder))
+        log.keep_best(log.best["step"], validation.measure(network).mean, validation.digest)
+
+
 def _validate(state: TrainState, plan: TrainPlan, folder: Path, log: TrainLog, validation: ValidationPatches) -> None:
     started = time.monotonic()
     report = validation.measure(state.average.network)
     if report.mean > log.best_dice:
         with replacing(folder / BEST) as beside:
             torch.save(state.average.network.state_dict(), beside)
-        log.keep_best(state.step, report.mean)
+        log.keep_best(state.step, report.mean, validation.digest)
     with replacing(folder / SAMPLES) as beside:
         report.sheet.save(beside)
     log.validation(state.step, plan.rate_at(max(0, state.step - 1)), report.dice, time.monotonic() - started)

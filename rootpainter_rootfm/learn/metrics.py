@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 from skimage.morphology import skeletonize
 
 CENTRE_LINE_TOLERANCE = 3.0  # pixels
+
+Counts = TypeVar("Counts")
+"""`Confusion`, `CentreLines` or `ProbabilityCounts`."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,6 @@ class Confusion:
         return self.tp + self.fp + self.tn + self.fn
 
 
-def pooled(counts: Iterable[Confusion]) -> Confusion:
-    """The sum over images."""
-    return sum(counts, Confusion())
-
-
 @dataclass(frozen=True)
 class CentreLines:
     """How much of two skeletons lies within `CENTRE_LINE_TOLERANCE` of the other; adds up over images.
@@ -102,6 +101,11 @@ class CentreLines:
     def recall(self) -> float:
         """Share of the roots' centre lines that were found; 1 where there is no root."""
         return self.root_near / self.root if self.root else 1.0
+
+
+def pooled(counts: Iterable[Counts], none: Counts = Confusion()) -> Counts:
+    """The sum over images; `none` are the counts of no image."""
+    return sum(counts, none)
 
 
 def _near(line: np.ndarray, other: np.ndarray) -> int:

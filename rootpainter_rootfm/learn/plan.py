@@ -78,3 +78,9 @@ class TrainPlan:
         """The plan that `to_json` wrote."""
         values: dict[str, Any] = json.loads(text)
         return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+CONTINUED = TrainPlan(
+    steps=400, scale=(0.7, 1.4), drawn=0.0, rate=1e-4, warmup=20, cooldown=0.5, decay=0.01, frozen_statistics=True
+)
+"""A training that begins with a model: short, gentle, and on what is there."""

@@ -7,6 +7,7 @@ its threshold on validation rows of what it may learn from, and is measured once
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,17 +19,17 @@ import torch
 from torch import Tensor
 
 from ..errors import DataError
-from ..files import write_text
+from ..files import file_name, write_text
 from ..progress import CancelToken, Progress, silent
 from ..segment.settings import SegmentSettings
 from . import baselines, record
-from .calibration import choose_threshold
+from .calibration import THRESHOLDS, choose_threshold, mean_dice
 from .curves import BEST_STEP
 from .data import Dataset
-from .evaluate import Method, Summary, evaluate, file_name, probabilities
+from .evaluate import Method, Summary, evaluate, named_items, probabilities
 from .few_shot import few_patches
 from .loop import Rhythm, Start, train
-from .plan import TrainPlan
+from .plan import CONTINUED, TrainPlan
 from .report import save_sheet
 from .state import chosen_weights
 from .trained import card_of, fingerprint, segmenter_of
@@ -36,10 +37,6 @@ from .trained import card_of, fingerprint, segmenter_of
 ZERO_SHOT, FINE_TUNED = "zero-shot", "fine-tuned"
 FEW = (3, 10)
 RESULT = "result.json"
-
-CONTINUED = TrainPlan(
-    steps=400, scale=(0.7, 1.4), drawn=0.0, rate=1e-4, warmup=20, cooldown=0.5, decay=0.01, frozen_statistics=True
-)
 
 
 def few_shot(count: int) -> str:
@@ -50,7 +47,9 @@ def few_shot(count: int) -> str:
 Results = dict[str, dict[str, dict[str, Any]]]
 """What `run` gives: by dataset, by stage or baseline."""
 
-STAGES = (ZERO_SHOT, FINE_TUNED, *(few_shot(count) for count in FEW))
+_PATCHES = {few_shot(count): count for count in FEW}
+_CONTINUED_STAGES = (FINE_TUNED, *_PATCHES)
+STAGES = (ZERO_SHOT, *_CONTINUED_STAGES)
 
 
 @dataclass(frozen=True)
@@ -91,22 +90,31 @@ def run(
         cancel: looked at between steps and images.
 
     Returns:
-        For every dataset by name, what each stage and baseline gave by its name (see `_Fold.stage`).
+        For every dataset by name, what each stage and baseline gave by its name (see `_Fold.stage`), also those of
+        earlier runs.
 
     Raises:
-        DataError: fewer than two datasets, a dataset lacks a split, a stage holds another training.
+        DataError: fewer than two datasets, a dataset lacks a split, a stage holds another training or other images.
         Cancelled: `cancel` was used.
     """
     _check(datasets, held_out)
-    results: Results = {}
-    for dataset in datasets:
-        if held_out and dataset.name not in held_out:
+    folds = {
+        one.name: _Fold(one, [other for other in datasets if other is not one], folder, setup, progress, cancel)
+        for one in datasets
+    }
+    results = {name: fold.kept() for name, fold in folds.items()}
+    for name, fold in folds.items():
+        if held_out and name not in held_out:
             continue
-        fold = _Fold(dataset, [other for other in datasets if other is not dataset], folder, setup, progress, cancel)
-        for name, result in fold.stages():
-            results.setdefault(dataset.name, {})[name] = result
-            setup.tell(results)
-    return results
+        for stage, result in fold.stages():
+            results[name][stage] = result
+            setup.tell(_begun(results))
+    return _begun(results)
+
+
+def _begun(results: Results) -> Results:
+    """Those of the folds that have any."""
+    return {name: stages for name, stages in results.items() if stages}
 
 
 def _check(datasets: Sequence[Dataset], held_out: Sequence[str]) -> None:
@@ -145,17 +153,23 @@ class _Fold:
         for name in baselines.BASELINES:
             yield name, self.baseline(name)
         fold = self.folder / ZERO_SHOT
-        yield ZERO_SHOT, self.stage(ZERO_SHOT, self.others, self.setup.foundation, fold, None)
+        yield ZERO_SHOT, self.stage(ZERO_SHOT, fold, None)
         start = Start(chosen_weights(fold))
-        # Other weights to start from make another training: their folders bear the weights' name.
-        beside = fingerprint(start.weights)[:8]
-        tuned = self.folder / f"{FINE_TUNED} {beside}"
-        yield FINE_TUNED, self.stage(FINE_TUNED, [self.held_out], self.setup.continued, tuned, start)
-        for count in FEW:
-            name = few_shot(count)
-            place = self.folder / f"{name} {beside}"
-            few = few_patches(self.held_out, count, self.setup.continued.seed, place / "patches")
-            yield name, self.stage(name, [few], self.setup.continued, place, start)
+        weights = fingerprint(start.weights)
+        for name in _CONTINUED_STAGES:
+            yield name, self.stage(name, self._place(name, weights), start)
+
+    def kept(self) -> dict[str, dict[str, Any]]:
+        """What earlier runs gave, by stage or baseline; baselines are done first, so they are there as well."""
+        fold = self._result(ZERO_SHOT, self.folder / ZERO_SHOT)
+        if fold is None or not self._is_of_these_images(ZERO_SHOT, fold):
+            return {}
+        found = {name: self.baseline(name) for name in baselines.BASELINES} | {ZERO_SHOT: fold}
+        for name in _CONTINUED_STAGES:
+            result = self._result(name, self._place(name, fold["weights"]))
+            if result is not None and self._is_of_these_images(name, result):
+                found[name] = result
+        return found
 
     def baseline(self, name: str) -> dict[str, Any]:
         """Measures classical segmentation on the same test rows."""
@@ -164,21 +178,24 @@ class _Fold:
         rows = evaluate(baselines.method(name), test, place, self._named(name), self.cancel, pictures=False)
         return {"test": asdict(Summary.of(rows))}
 
-    def stage(
-        self, name: str, datasets: list[Dataset], plan: TrainPlan, folder: Path, start: Start | None
-    ) -> dict[str, Any]:
+    def stage(self, name: str, folder: Path, start: Start | None) -> dict[str, Any]:
         """Trains, chooses and measures, or reads what an earlier run of the stage gave.
 
         Returns:
-            `plan`, `weights` (fingerprint), `best` (step and Dice on validation patches), `threshold`, `val_dice`
-            (mean over datasets of the pooled Dice on validation rows, by which the threshold was chosen), `test` (a
-            `Summary`), and `made` (command, commit, hardware, time).
+            `plan`, `datasets` and `images` (names of the datasets learnt from, and a digest of those of all images),
+            `weights` (fingerprint), `best` (step and Dice on validation patches), `threshold`, `val_dice` (mean over
+            datasets of the pooled Dice on validation rows, by which the threshold was chosen), `test` (a `Summary`),
+            and `made` (command, commit, hardware, time).
         """
-        kept = folder / RESULT
-        if kept.is_file():
-            result = json.loads(kept.read_text(encoding="utf-8"))
-            if TrainPlan.from_json(json.dumps(result["plan"])) == plan:
-                return result
+        kept = self._result(name, folder)
+        if kept is not None:
+            if not self._is_of_these_images(name, kept):
+                raise DataError(
+                    f"{folder} was trained and measured on other images than there are now. Choose another folder for "
+                    "the protocol, or remove that one to have its stage done again."
+                )
+            return kept
+        datasets, plan = self._data(name, folder), self._plan(name)
         tell, setup = self._named(name), self.setup
         train(datasets, plan, folder, setup.device, setup.rhythm, tell, self.cancel, start)
         weights = chosen_weights(folder)
@@ -195,16 +212,52 @@ class _Fold:
         best = folder / BEST_STEP
         result = {
             "plan": asdict(plan),
+            **self._images(name),
             "weights": fingerprint(weights),
             "best": json.loads(best.read_text(encoding="utf-8")) if best.is_file() else None,
             "threshold": threshold,
-            "val_dice": float(np.mean([one.dice[round(threshold * 100) - 1] for one in counts.values()])),
+            "val_dice": float(np.interp(threshold, THRESHOLDS, mean_dice(counts))),
             "test": asdict(summary),
             "evaluation": measured.relative_to(self.folder.parent).as_posix(),
             "made": record.describe(setup.device),
         }
-        write_text(kept, json.dumps(result, indent=1))
+        write_text(folder / RESULT, json.dumps(result, indent=1))
         return result
+
+    def _place(self, stage: str, weights: str) -> Path:
+        # Other weights to start from make another training: their folders bear the weights' name.
+        return self.folder / f"{stage} {weights[:8]}"
+
+    def _plan(self, stage: str) -> TrainPlan:
+        return self.setup.foundation if stage == ZERO_SHOT else self.setup.continued
+
+    def _data(self, stage: str, folder: Path) -> list[Dataset]:
+        """What a stage is trained on; a few patches are cut into its folder."""
+        if stage in _PATCHES:
+            return [few_patches(self.held_out, _PATCHES[stage], self._plan(stage).seed, folder / "patches")]
+        return self._source(stage)
+
+    def _source(self, stage: str) -> list[Dataset]:
+        return self.others if stage == ZERO_SHOT else [self.held_out]
+
+    def _result(self, stage: str, folder: Path) -> dict[str, Any] | None:
+        """What an earlier run of a stage gave under the same plan."""
+        path = folder / RESULT
+        if not path.is_file():
+            return None
+        result = json.loads(path.read_text(encoding="utf-8"))
+        return result if TrainPlan.from_json(json.dumps(result["plan"])) == self._plan(stage) else None
+
+    def _images(self, stage: str) -> dict[str, Any]:
+        source = self._source(stage)
+        used = [*(one.split("train", "val") for one in source), self.held_out.split("test")]
+        names = sorted(f"{one.name} {item.split} {name}" for one in used for name, item in named_items(one))
+        digest = hashlib.sha256("\n".join(names).encode("utf-8", "backslashreplace")).hexdigest()
+        return {"datasets": sorted(one.name for one in source), "images": digest}
+
+    def _is_of_these_images(self, stage: str, result: Mapping[str, Any]) -> bool:
+        # Old results do not say.
+        return all(result.get(name, value) == value for name, value in self._images(stage).items())
 
     def _method(self, weights: Mapping[str, Tensor], plan: TrainPlan, threshold: float | None) -> Method:
         card = card_of(weights, f"without {self.held_out.name}", plan.tile_sizes)

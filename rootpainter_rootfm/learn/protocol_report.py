@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..files import write_text
-from .baselines import BASELINES
+from .baselines import BASELINES, FIRST, LONG_SIDE
 from .protocol import FEW, FINE_TUNED, STAGES, ZERO_SHOT, Results, few_shot
 from .report import EXPLAINED, mean, number, table
 
 REPORT = "protocol"
+
+_MOST_PATCHES, _FEWEST_PATCHES = f"{max(FEW)}_patches_share", f"{min(FEW)}_patches_lowest"
 
 
 def write_protocol(
@@ -70,21 +72,21 @@ def marks(results: Results) -> dict[str, Any]:
         "fine_tuned": mean([_dice(stages, FINE_TUNED) for stages in results.values()]),
         "share": mean(list(shares.values())),
         "folds_above_90_percent": sum(share > 0.9 for share in known),
-        "10_patches_share": recovered,
-        "3_patches_lowest": min(fewest, default=None),
+        _MOST_PATCHES: recovered,
+        _FEWEST_PATCHES: min(fewest, default=None),
         "below_a_baseline": sorted(name for name, stages in results.items() if _beaten(stages)),
     }
 
 
 def said(summary: Mapping[str, Any]) -> list[str]:
     """The figures of `marks` in words, each beside the mark that it is held against."""
-    folds = summary["folds"]
+    folds, most, fewest = summary["folds"], few_shot(max(FEW)), few_shot(min(FEW))
     return [
         f"- Zero-shot, mean pooled Dice: {number(summary['zero_shot'])} (mark: at least 0.60).",
         f"- Share of the fine-tuned Dice, mean over folds: {number(summary['share'])} (mark: at least 0.90).",
         f"- Folds above 90 % of the fine-tuned Dice: {summary['folds_above_90_percent']} of {folds} (mark: 5 of 6).",
-        f"- 10 patches, share of the fine-tuned Dice: {number(summary['10_patches_share'])} (mark: at least 0.95).",
-        f"- 3 patches, lowest Dice: {number(summary['3_patches_lowest'])} (mark: never below 0.47).",
+        f"- {most}, share of the fine-tuned Dice: {number(summary[_MOST_PATCHES])} (mark: at least 0.95).",
+        f"- {fewest}, lowest Dice: {number(summary[_FEWEST_PATCHES])} (mark: never below 0.47).",
         f"- Zero-shot not above both baselines: {', '.join(summary['below_a_baseline']) or 'none'} (mark: none).",
     ]
 
@@ -126,7 +128,8 @@ def _details(results: Results) -> list[str]:
 
 def _first_images_table(first_images: Mapping[str, Mapping[str, float]]) -> list[str]:
     names = list(next(iter(first_images.values())))
-    title = "Classical baselines on the first eight images of each set, at most 1400 pixels a side, mean of images:"
+    where = f"on the first {FIRST} images of each set, at most {LONG_SIDE} pixels a side"
+    title = f"Classical baselines {where}, mean of images:"
     return [title, "", *table(["", *names], [[name, *map(number, row.values())] for name, row in first_images.items()])]
 
 

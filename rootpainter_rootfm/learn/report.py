@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ..files import replacing, write_text
-from . import calibration, sheets
-from .evaluate import Row, Summary, by_dataset, file_name, probabilities
+from ..files import file_name, replacing, write_text
+from . import sheets
+from .calibration import ProbabilityCounts
+from .evaluate import Row, Summary, by_dataset, probabilities
+from .metrics import pooled
 
 EVALUATION = "evaluation"
 IMAGES = "images.csv"
@@ -63,7 +65,7 @@ def write_evaluation(
             }
             for name, summary in summaries.items()
         },
-        "reliability": calibration.pooled(counts.values()).reliability(),
+        "reliability": pooled(counts.values(), ProbabilityCounts.none()).reliability(),
     }
     write_text(folder / f"{EVALUATION}.json", json.dumps(record, indent=1) + "\n")
     _write_images(folder / IMAGES, rows)

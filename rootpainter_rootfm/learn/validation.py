@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -35,7 +37,11 @@ class Report:
 
 
 class ValidationPatches:
-    """Patches cut once, at their own scale and light, the same in every look."""
+    """Patches cut once, the same in every look.
+
+    They have the scale and light of their images, but lie at any angle, and beyond an image's borders is its mirror
+    image or black, as in the patches that are learnt from. More images make other patches.
+    """
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
         self._batches: dict[str, Batch] = {}
@@ -49,6 +55,16 @@ class ValidationPatches:
 
     def __bool__(self) -> bool:
         return bool(self._batches)
+
+    @cached_property
+    def digest(self) -> str:
+        """64 hex digits that are equal for equal patches."""
+        digest = hashlib.sha256()
+        for name, batch in self._batches.items():
+            digest.update(name.encode())
+            for layer in (batch.images, batch.root, batch.known):
+                digest.update(layer.numpy().tobytes())
+        return digest.hexdigest()
 
     @torch.inference_mode()
     def measure(self, network: MobileSAM) -> Report:

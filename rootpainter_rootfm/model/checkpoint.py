@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
@@ -15,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from ..files import replacing
+from ..files import writing
 from ..opening import Unreadable, opened
 from .network import MobileSAM
 
@@ -26,6 +24,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 COMPILED_PREFIX = "model._orig_mod."
 _UNET_STARTS = ("module.conv_in.", "conv_in.")
 _NAMED = 3
+# safetensors and torch wrap a full disk in errors of their own.
+_WRAPPED = (RuntimeError, safetensors.SafetensorError)
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -58,7 +58,7 @@ def write_safetensors(state: State, path: str | os.PathLike[str], half: bool = T
     tensors = _checked(state, path)
     if half:
         tensors = {name: _halved(tensor) for name, tensor in tensors.items()}
-    with _writing(path) as beside:
+    with writing(path, WeightsError, *_WRAPPED) as beside:
         # Not save_file, whose files nobody but their owner may read: a library may lie on a shared drive.
         beside.write_bytes(safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
@@ -72,7 +72,7 @@ def write_pth(state: State, path: str | os.PathLike[str]) -> None:
     tensors = _checked(state, path)
     if is_half_exact(tensors):
         tensors = {name: _halved(tensor) for name, tensor in tensors.items()}
-    with _writing(path) as beside:
+    with writing(path, WeightsError, *_WRAPPED) as beside:
         torch.save(tensors, beside)
 
 
@@ -185,18 +185,6 @@ def _checked(state: State, path: str | os.PathLike[str]) -> dict[str, Tensor]:
     except Unreadable as error:
         raise WeightsError(f"{path} is not written, because the state is no Root Foundation Model: {error}.") from error
     return tensors
-
-
-@contextmanager
-def _writing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """As `replacing`, with a WeightsError for whatever the disk or the network folder refuses."""
-    try:
-        with replacing(path) as beside:
-            yield beside
-    # safetensors and torch wrap a full disk in errors of their own.
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        cause = getattr(error, "strerror", None) or str(error).rstrip(".")
-        raise WeightsError(f"{path} cannot be written: {cause}.") from error
 
 
 def _some(names: list[str]) -> str:

@@ -62,7 +62,7 @@ def test_a_training_becomes_a_model_with_a_card_that_says_where_it_comes_from(tr
     (protocol / "protocol.json").write_text(json.dumps(measured), encoding="utf-8")
     seen = []
     progress = lambda done, total, current: seen.append(current)  # noqa: E731
-    card = bundle(training, data, tmp_path / "out", WORDS, protocol, CPU, progress)
+    card = bundle(training, data, tmp_path / "out", WORDS, protocol=protocol, settings=CPU, progress=progress)
     file = tmp_path / "out" / "tiny.safetensors"
     assert ModelCard.read(tmp_path / "out" / "tiny.json") == card
     assert card.sha256 == sha256(file) and card.size_bytes == file.stat().st_size <= 21_000_000
@@ -85,6 +85,17 @@ def test_the_card_names_what_the_model_begun_with_has_learnt_from_too(training, 
     card = bundle(run, data, tmp_path / "after", WORDS, settings=CPU)
     assert [name for name, _ in card.training_data] == ["sand", "clay", "peat"]
     assert before.sha256 in card.notes and before.notes in card.notes
+
+
+def test_a_licence_that_an_older_card_knows_stays_when_it_is_not_stated_any_more(training, data, tmp_path):
+    before = bundle(training, data, tmp_path / "before", WORDS, settings=CPU)
+    before = replace(before, training_data=(("sand", "an older one"), ("clay", "licence of clay")))
+    run = tmp_path / "run"
+    shutil.copytree(training, run)
+    record = json.loads((run / "record.json").read_text(encoding="utf-8"))
+    (run / "record.json").write_text(json.dumps(record | {"model": json.loads(before.to_json())}), encoding="utf-8")
+    card = bundle(run, data, tmp_path / "after", WORDS, settings=CPU)
+    assert dict(card.training_data) == {"sand": "licence of sand", "clay": "licence of clay"}
 
 
 def test_the_mean_of_several_trainings_and_models_is_one_model(training, data, tmp_path, fresh_network):
@@ -161,7 +172,7 @@ def test_the_commands_bundle_a_training_and_measure_the_model(training, data, tm
 
 def test_measuring_without_rows_says_which_there_are(training, data, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("ROOTFM_HOME", str(tmp_path / "home"))
-    assert main(["evaluate", "rootfm", str(data), "--split", "holdout", "--out", str(tmp_path / "out")]) == 2
+    assert main(["evaluate", "rootfm", str(data), "--split", "HoldOut", "--out", str(tmp_path / "out")]) == 2
     assert "Looked for rows of holdout; there are test, train, val." in capsys.readouterr().err
 
 

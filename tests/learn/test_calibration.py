@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rootpainter_rootfm.learn.calibration import THRESHOLDS, ProbabilityCounts, choose_threshold, pooled
-from rootpainter_rootfm.learn.metrics import Confusion
+from rootpainter_rootfm.learn.calibration import THRESHOLDS, ProbabilityCounts, choose_threshold
+from rootpainter_rootfm.learn.metrics import Confusion, pooled
 
 maps = arrays(np.float16, (5, 6), elements=st.floats(0, 1, width=16))
 layers = arrays(bool, (5, 6))
@@ -33,7 +33,7 @@ def test_counts_add_up_over_images_and_survive_their_file(one, root, other, othe
     added = ProbabilityCounts.of(one, root) + ProbabilityCounts.of(other, other_root)
     whole = ProbabilityCounts.of(np.hstack([one, other]), np.hstack([root, other_root]))
     read = ProbabilityCounts.from_json(added.to_json())
-    for counts in (added, read, pooled([added])):
+    for counts in (added, read, pooled([added], ProbabilityCounts.none())):
         np.testing.assert_array_equal(counts.root, whole.root)
         np.testing.assert_array_equal(counts.soil, whole.soil)
         np.testing.assert_allclose(counts.total, whole.total, atol=1e-3)

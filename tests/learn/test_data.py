@@ -54,6 +54,26 @@ def test_a_group_is_never_divided_between_splits(tmp_path):
         read_datasets(tmp_path)
 
 
+def test_an_image_without_a_group_is_a_group_of_its_own(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    write_manifest(tmp_path, [row | {"split_group": " "} for row in rows])
+    assert [item.group for item in read_datasets(tmp_path)[0].items] == ["sand0", "sand1", "sand2"]
+
+
+def test_splits_are_known_in_capitals_and_with_blanks(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    write_manifest(tmp_path, [row | {"split": f"{row['split'].capitalize()} "} for row in rows])
+    assert [item.split for item in read_datasets(tmp_path)[0].items] == ["train", "val", "test"]
+
+
+@pytest.mark.parametrize("other", ["sand_1", "Sand 1", "sand/1"])
+def test_datasets_that_would_share_a_folder_are_refused(tmp_path, other):
+    rows = write_data(tmp_path, names=("sand", "clay"), per_split=1)
+    write_manifest(tmp_path, [row | {"dataset": "sand 1" if row["dataset"] == "sand" else other} for row in rows])
+    with pytest.raises(DataError, match=f'the datasets "sand 1" and "{other}" would be written to one folder'):
+        read_datasets(tmp_path)
+
+
 def test_groups_of_the_same_name_in_two_datasets_are_two_groups(tmp_path):
     rows = write_data(tmp_path, names=("sand", "clay"), per_split=1)
     split_of = {"sand": "train", "clay": "test"}
@@ -140,6 +160,12 @@ def test_a_project_can_be_named_from_inside(tmp_path, monkeypatch):
     assert [item.stem for item in read_datasets(".")[0].items] == ["a"]
 
 
+def test_what_macs_leave_beside_a_project_on_a_share_is_passed_over(tmp_path):
+    folder = project(tmp_path, [("train", "a")])
+    (folder / "._beans.seg_proj").write_bytes(b"\0\5\x16\7")
+    assert read_datasets(folder)[0].name == "beans"
+
+
 def test_a_project_whose_image_is_gone_says_which(tmp_path):
     folder = project(tmp_path, [("train", "a"), ("val", "b")])
     (tmp_path / "datasets" / "tubes" / "b.jpg").unlink()
@@ -173,8 +199,27 @@ def test_root_is_one_or_white(tmp_path, name, root):
 def test_smooth_borders_of_a_mask_are_cut_half_way_and_the_noise_of_an_empty_one_is_no_root(tmp_path):
     Image.fromarray(np.uint8([[0, 100, 127, 128, 200, 255]])).save(tmp_path / "mask.png")
     assert read_truth(tmp_path / "mask.png").tolist() == [[False, False, False, True, True, True]]
-    Image.fromarray(np.uint8([[0, 3, 0, 2, 0, 0]])).save(tmp_path / "empty.png")
-    assert not read_truth(tmp_path / "empty.png").any()
+    noise = np.random.default_rng(0).integers(0, 6, (48, 64), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "empty.jpg", quality=95)
+    assert not read_truth(tmp_path / "empty.jpg").any()
+    specks = np.zeros((200, 200), np.uint8)
+    specks[-1, 50:70] = 100  # the smooth rim of a root below the picture
+    for name in ("empty.png", "empty.tif"):
+        Image.fromarray(specks).save(tmp_path / name)
+        assert not read_truth(tmp_path / name).any()
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.jpg"])
+@pytest.mark.parametrize("values", [(100,), (30, 60), tuple(range(11, 20))])
+def test_a_mask_in_which_nothing_is_white_and_much_is_not_black_is_refused(tmp_path, name, values):
+    levels = np.zeros((60, 90), np.uint8)
+    for row, value in enumerate(values):
+        levels[6 * row : 6 * row + 3] = value
+    Image.fromarray(levels).save(tmp_path / name, **({"quality": 95} if name.endswith("jpg") else {}))
+    with pytest.raises(
+        MaskError, match=r"mask\.\w+ cannot be read: it holds values up to .*save it with root in white"
+    ):
+        read_truth(tmp_path / name)
 
 
 def test_mask_and_image_of_different_size_are_refused(tmp_path):

@@ -11,7 +11,7 @@ from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import Cancelled, DataError
 from rootpainter_rootfm.learn import sheets
 from rootpainter_rootfm.learn.data import Dataset, Item, Truth, read_datasets
-from rootpainter_rootfm.learn.evaluate import Method, Summary, by_dataset, evaluate, file_name, probabilities
+from rootpainter_rootfm.learn.evaluate import Method, Summary, by_dataset, evaluate, probabilities
 from rootpainter_rootfm.learn.report import write_evaluation
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import datasets, photograph, write_data, write_manifest
@@ -141,6 +141,17 @@ def test_of_an_annotation_only_known_pixels_count_and_no_centre_lines(tmp_path):
     assert summary.line_precision is None and summary.calibration_error is not None
 
 
+def test_an_annotation_that_was_erased_adds_nothing_to_the_mean(tmp_path):
+    image, root = photograph(4)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    masks.write_annotation(root, ~root, tmp_path / "note.png")
+    masks.write_annotation(root & False, root & False, tmp_path / "erased.png")
+    items = [Item(tmp_path / "a.png", annotation=tmp_path / f"{name}.png", split="val") for name in ("note", "erased")]
+    nothing = Method({}, lambda image: (np.zeros(image.shape[:2], bool), None))
+    rows = [evaluate(nothing, [Dataset("beans", (item,))], tmp_path / item.annotation.stem)[0] for item in items]
+    assert Summary.of(rows).mean_dice == 0 and Summary.of(rows[1:]).mean_dice == 1
+
+
 def test_a_segmenter_is_measured_with_its_own_threshold(sets, tmp_path):
     found = segmenter()
     rows = evaluate(Method.of(found), sets, tmp_path, pictures=False)
@@ -190,7 +201,3 @@ def test_unknown_parts_of_a_picture_are_grey_and_not_compared():
     picture = np.asarray(sheets.picture(Truth(np.zeros((20, 20, 3), np.uint8), root, known), np.ones((20, 20), bool)))
     assert (picture[15, 26 + 5] == 110).all() and (picture[5, 26 + 5] == 0).all()
     assert tuple(picture[5, -3]) == sheets.FALSE and tuple(picture[15, -3]) != sheets.FALSE
-
-
-def test_names_of_datasets_become_legal_file_names():
-    assert file_name("a/b: c?") == "a_b__c_" and file_name("prmi-peanut_1.0") == "prmi-peanut_1.0"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
-from rootpainter_rootfm.learn import loop, state, validation
+from rootpainter_rootfm.learn import loop, record, state, validation
 from rootpainter_rootfm.learn.data import Dataset
 from rootpainter_rootfm.learn.loop import Rhythm, Start, train
 from rootpainter_rootfm.learn.plan import TrainPlan
@@ -138,7 +138,7 @@ def test_a_finished_training_stays_as_it_is(sets, whole, tmp_path):
     shutil.copytree(whole[0], folder)
     again = train(sets, PLAN, folder, rhythm=RHYTHM)
     assert_same(weights(again), weights(whole[1]))
-    assert [start["step"] for start in loop.read_record(folder)["starts"]] == [0]
+    assert [start["step"] for start in record.read_record(folder)["starts"]] == [0]
 
 
 def test_a_shorter_schedule_than_what_was_done_is_refused(sets, whole, tmp_path):
@@ -197,6 +197,57 @@ def test_the_best_weights_stay_when_a_prolonged_training_is_worse_on_its_way(set
     best = (folder / "best.pt").read_bytes()
     train(sets, replace(PLAN, steps=5), folder, rhythm=Rhythm(100, 1, 0))
     assert (folder / "best.pt").read_bytes() == best
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_the_best_weights_are_measured_again_when_there_are_other_images_to_validate_on(
+    whole, tmp_path, monkeypatch, noted
+):
+    """Unless they are those of an old training, which does not say on what they were the best."""
+    sets = datasets(tmp_path / "data")
+    looks = iter([0.6, 0.6, 0.3, 0.4] if noted else [0.6, 0.6, 0.4])
+    real = validation.ValidationPatches.measure
+
+    def measure(self, network):
+        return replace(real(self, network), dice=dict.fromkeys(["sand", "clay"], next(looks)))
+
+    monkeypatch.setattr(validation.ValidationPatches, "measure", measure)
+    run = tmp_path / "run"
+    train(sets, PLAN, run, rhythm=RHYTHM)
+    best = json.loads((run / "best_step.json").read_text(encoding="utf-8"))
+    if not noted:
+        (run / "best_step.json").write_text(json.dumps({"step": best["step"], "dice": best["dice"]}), encoding="utf-8")
+    moved = Dataset(
+        "sand", tuple(replace(item, split="train" if item.split == "val" else "val") for item in sets[0].items)
+    )
+    train([moved, sets[1]], replace(PLAN, steps=5), run, rhythm=RHYTHM)
+    kept = json.loads((run / "best_step.json").read_text(encoding="utf-8"))
+    assert best["step"] == 2 and next(looks, None) is None
+    assert (kept["step"], kept["dice"]) == ((5, 0.4) if noted else (2, 0.6))
+
+
+def test_a_training_that_goes_on_with_the_same_images_measures_nothing_again(sets, whole, tmp_path, monkeypatch):
+    folder = tmp_path / "same"
+    shutil.copytree(whole[0], folder)
+    monkeypatch.setattr(validation.ValidationPatches, "measure", None)
+    train(sets, PLAN, folder, rhythm=RHYTHM)
+
+
+def test_a_dataset_to_be_measured_on_alone_is_not_among_those_learnt_from(tmp_path):
+    sand, clay = datasets(tmp_path / "data")
+    measured = clay.split("test")
+    train([sand, measured], replace(PLAN, steps=2), tmp_path / "run", rhythm=RHYTHM)
+    assert record.read_record(tmp_path / "run")["datasets"] == ["sand"]
+    train([sand], replace(PLAN, steps=2), tmp_path / "run", rhythm=RHYTHM)
+    with pytest.raises(DataError, match="on sand, not on clay, sand"):
+        train([sand, clay], PLAN, tmp_path / "run", rhythm=RHYTHM)
+
+
+def test_an_old_record_that_names_a_dataset_to_be_measured_on_is_accepted(sets, whole, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(whole[0], folder)
+    train([sets[0], sets[1].split("test")], PLAN, folder, rhythm=RHYTHM)
+    assert record.read_record(folder)["datasets"] == ["clay", "sand"]
 
 
 def test_given_weights_are_where_a_training_begins_and_a_candidate_for_the_best(sets, whole, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +15,8 @@ from rootpainter_rootfm.learn.baselines import BASELINES
 from rootpainter_rootfm.learn.data import Dataset, load, read_datasets
 from rootpainter_rootfm.learn.few_shot import few_patches
 from rootpainter_rootfm.learn.loop import Rhythm
-from rootpainter_rootfm.learn.plan import TrainPlan
-from rootpainter_rootfm.learn.protocol import CONTINUED, FINE_TUNED, STAGES, ZERO_SHOT, Setup, run
+from rootpainter_rootfm.learn.plan import CONTINUED, TrainPlan
+from rootpainter_rootfm.learn.protocol import FINE_TUNED, RESULT, STAGES, ZERO_SHOT, Setup, run
 from rootpainter_rootfm.learn.state import TrainState, chosen_weights
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import write_data
@@ -83,7 +85,7 @@ def test_every_stage_and_baseline_is_measured_on_the_test_rows_of_the_held_out_d
     assert set(results) == {"sand"} and set(results["sand"]) == {*STAGES, *BASELINES}
     for result in results["sand"].values():
         assert result["test"]["images"] == 1 and 0 <= result["test"]["dice"] <= 1
-    assert told == [1, 2, 3, 4, 5, 6]
+    assert told == [3, 3, 3, 4, 5, 6]  # what the stopped run had done is there from the beginning
 
 
 def test_a_stopped_protocol_goes_on_with_the_stage_it_was_stopped_in(done):
@@ -122,8 +124,51 @@ def test_the_other_stages_continue_from_the_fold_on_train_rows_and_choose_on_val
 def test_a_finished_protocol_trains_and_measures_nothing_again(done, sets, monkeypatch):
     folder, _, _, results, _ = done
     spy = Spy(monkeypatch)
+    monkeypatch.setattr(protocol, "few_patches", None)
     again = run(sets, folder, SETUP, ["sand"])
     assert not spy.trainings and json.dumps(again) == json.dumps(results)
+
+
+def copied(folder, place):
+    """The protocol without its checkpoints, but for the weights of the fold, which the later stages ask for."""
+    leave = lambda where, names: {name for name in names if name == "best.pt" and ZERO_SHOT not in where}  # noqa: E731
+    return Path(shutil.copytree(folder, place, ignore=leave))
+
+
+def test_folds_that_are_done_stay_in_the_report_when_others_are_held_out(done, sets, tmp_path, monkeypatch):
+    folder, _, _, results, _ = done
+    told = []
+    monkeypatch.setattr(protocol._Fold, "stage", lambda fold, name, *_: made(0.5))
+    monkeypatch.setattr(protocol, "chosen_weights", lambda folder: {})
+    setup = replace(SETUP, tell=lambda results: told.append(list(results)))
+    both = run(sets, copied(folder, tmp_path / "copy"), setup, ["clay"])
+    assert json.dumps(both["sand"]) == json.dumps(results["sand"]) and set(both["clay"]) == {*STAGES, *BASELINES}
+    assert told[0] == ["sand", "clay"]
+
+
+def test_stages_under_another_plan_or_of_other_images_do_not_count_as_done(done, sets, tmp_path):
+    folder = copied(done[0], tmp_path / "copy")
+    peat = replace(sets[1], name="peat")
+    fold = lambda others, setup=SETUP: protocol._Fold(sets[0], others, folder, setup, lambda *_: None, None)  # noqa: E731
+    assert set(fold([sets[1]]).kept()) == {*STAGES, *BASELINES}
+    assert not fold([sets[1], peat]).kept()
+    assert not fold([sets[1]], replace(SETUP, foundation=TrainPlan(**TINY | {"steps": 2}))).kept()
+    continued = replace(SETUP, continued=replace(SETUP.continued, rate=1.0))
+    assert set(fold([sets[1]], continued).kept()) == {ZERO_SHOT, *BASELINES}
+
+
+def test_a_stage_that_was_done_with_other_images_is_refused_and_an_old_one_that_does_not_say_so_is_kept(
+    done, sets, tmp_path
+):
+    folder = copied(done[0], tmp_path / "copy")
+    more = [sets[0], replace(sets[1], items=(*sets[1].items, replace(sets[1].items[-1], split="train")))]
+    with pytest.raises(DataError, match="zero-shot was trained and measured on other images"):
+        run(more, folder, SETUP, ["sand"])
+    for path in folder.rglob(RESULT):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        old = {name: value for name, value in result.items() if name not in ("datasets", "images")}
+        path.write_text(json.dumps(old), encoding="utf-8")
+    assert set(run(more, folder, SETUP, ["sand"])["sand"]) == {*STAGES, *BASELINES}
 
 
 def test_every_result_says_how_it_was_made_and_shows_pictures(done):
@@ -132,6 +177,7 @@ def test_every_result_says_how_it_was_made_and_shows_pictures(done):
         result = results["sand"][stage]
         assert 0 < result["threshold"] < 1 and 0 <= result["val_dice"] <= 1
         assert result["made"]["hardware"] and result["plan"]["steps"] == 1
+        assert result["datasets"] == (["clay"] if stage == ZERO_SHOT else ["sand"]) and len(result["images"]) == 64
         assert (folder / result["evaluation"] / "sheets" / "sand.jpg").is_file()
 
 
@@ -177,6 +223,7 @@ def test_a_report_of_what_is_not_finished_has_dashes(tmp_path):
     results = {"a": {ZERO_SHOT: made(0.5)}}
     text = protocol_report.write_protocol(tmp_path, results, {"seed": 0}, {"Otsu on grey": {"a": 0.25}})
     assert "| a | 0.500 | – | – | – | – | – | – |" in text and "| Otsu on grey | 0.250 |" in text
+    assert "on the first 8 images of each set, at most 1400 pixels a side" in text
     assert json.loads((tmp_path / "protocol.json").read_text(encoding="utf-8"))["marks"]["fine_tuned"] is None
 
 
