@@ -16,9 +16,11 @@ from .preferences import NEWEST
 from .session import Session
 
 _SHOWN = 8
+_DAY = 86_400
+"""Seconds by which the clock of another machine may be ahead."""
 _LIBRARY, _CHECKPOINT = "library:", "checkpoint:"
-_DATED = re.compile(r"(.+)_(\d{9,11})")
-"""A name that ends with a time in seconds; with fewer digits it is some number of the user's own."""
+_DATED = re.compile(r"((?:.+_)?\d{6})_(\d{10})")
+"""A name as RootPainter gives it, which ends with a number and a time in seconds; other digits are the user's own."""
 
 
 def checkpoints(model_folder: Path) -> list[Path]:
@@ -36,7 +38,8 @@ def checkpoints(model_folder: Path) -> list[Path]:
 def checkpoint_title(path: Path) -> str:
     """A checkpoint as a user knows it: its number, and when it was made where its name ends with that."""
     title = path.stem
-    if found := _DATED.fullmatch(title):
+    found = _DATED.fullmatch(title)
+    if found and int(found[2]) < time.time() + _DAY:
         title = found[1] + time.strftime(", %d %b %Y %H:%M", time.localtime(int(found[2])))
     return f"{title} (U-Net)" if path.suffix == ".pkl" else title
 
@@ -55,7 +58,11 @@ def project_choice(session: Session, window: QtWidgets.QMainWindow) -> str:
 
 def project_library_name(session: Session, window: QtWidgets.QMainWindow) -> str | None:
     """The name of the library model that was chosen for the open project; None where it works with its own."""
-    choice = project_choice(session, window)
+    return library_name(project_choice(session, window))
+
+
+def library_name(choice: str) -> str | None:
+    """The name of the library model that a choice means; None where it means a checkpoint."""
     return choice.removeprefix(_LIBRARY) if choice.startswith(_LIBRARY) else None
 
 
@@ -85,6 +92,15 @@ def chosen_model(session: Session, window: QtWidgets.QMainWindow) -> JobModel | 
     if name is None and checkpoint is not None:
         return JobModel(f"This project, {checkpoint_title(checkpoint)}", file=checkpoint)
     return _library_model(session, name)
+
+
+def instead_of_newest(session: Session, window: QtWidgets.QMainWindow) -> str | None:
+    """The title of what was chosen to make the masks of the open project; None where its newest checkpoint does."""
+    name = project_library_name(session, window)
+    if name is not None:
+        return next((card.title for card in session.cards if card.name == name), name)
+    chosen, newest = _chosen_checkpoint(session, window), window_checkpoints(window)[:1]
+    return None if chosen in (None, *newest) else checkpoint_title(chosen)
 
 
 def uses_foundation_model(session: Session, window: QtWidgets.QMainWindow) -> bool:

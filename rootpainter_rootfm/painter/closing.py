@@ -1,11 +1,16 @@
-"""When a window is closed: its dialogs go with it, and work that would end with the program is named first."""
+"""When a window is closed: work that would end with the program is named first, what was painted is saved, and its
+dialogs go with it."""
 
 from __future__ import annotations
 
 from PyQt5 import QtCore, QtWidgets
 
+from .host import lacking
 from .session import Session
 from .workers import Poll
+
+SAVING = ("save_annotation", "scene.annot_pixmap")
+"""What a window has once a project is open in it."""
 
 
 class Closing(QtCore.QObject):
@@ -32,7 +37,14 @@ class Closing(QtCore.QObject):
         # RootPainter never deletes a closed window; what looks at files for it would look for ever.
         for poll in self._window.findChildren(Poll):
             poll.stop()
+        self._save()
         return False
+
+    def _save(self) -> None:
+        """RootPainter itself saves what was painted only when its user goes on to another image."""
+        # A window that was closed before may be told so again, when a newer one has changed the annotation.
+        if self._window.isVisible() and lacking(self._window, SAVING) is None:
+            self._window.save_annotation()
 
     def _work(self) -> str:
         """What would end with our trainer, in words; empty where nothing would."""

@@ -212,16 +212,24 @@ def take_back(instruction: Path) -> bool:
     return True
 
 
-def masks_owed(folder: Path) -> bool:
-    """Whether a request for masks waits in a sync folder, or a trainer of ours took it and has not finished it.
+def mask_owed(folder: Path, mask: Path) -> bool:
+    """Whether a request for this mask waits in a sync folder, or a trainer of ours took it and has not finished it.
 
     Raises:
         OSError: the folder cannot be read.
     """
-    names = os.listdir(folder / "instructions")
-    if TAKEN in names:
-        names += os.listdir(folder / "instructions" / TAKEN)
-    return any(name.startswith("segment_") for name in names)
+    requests = list((folder / "instructions").iterdir())
+    if folder / "instructions" / TAKEN in requests:
+        requests += (folder / "instructions" / TAKEN).iterdir()
+    return any(path.name.startswith("segment_") and _asks_for(read_json(path), folder, mask) for path in requests)
+
+
+def _asks_for(request: Mapping[str, Any], folder: Path, mask: Path) -> bool:
+    names, output = request.get("file_names"), request.get("seg_dir")
+    if not isinstance(names, list) or not isinstance(output, str):
+        return False
+    named = any(Path(str(name)).stem == mask.stem for name in names)
+    return named and os.path.realpath(folder / output) == os.path.realpath(mask.parent)
 
 
 def refusal(instruction: Path) -> str | None:

@@ -10,13 +10,17 @@ import pyqtgraph
 from PyQt5 import QtCore, QtWidgets
 
 from . import exchange
-from .choice import checkpoint_title
+from .choice import checkpoint_title, instead_of_newest
 from .exchange import TrainingState
 from .session import Session
 from .workers import Poll
 
 _LOOK_EVERY = 1.0
 _LINE, _BEST = "#2f7fd0", "#2e9e4f"
+_UNANSWERED = (
+    "Nothing is learnt until one does; training then goes on from the newest model that was saved. Start one: "
+    "Models → Trainer…."
+)
 
 
 class FineTunePanel(QtWidgets.QDockWidget):
@@ -48,6 +52,8 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._poll = Poll(lambda: exchange.read_training(Path(window.log_dir)), _LOOK_EVERY, self)
         self._poll.seen.connect(self._see)
         self._poll.start()
+        for changed in (session.trainer_changed, session.choice_changed):
+            changed.connect(self._show_again)
 
     def _make_plot(self) -> None:
         self.plot = pyqtgraph.PlotWidget(background=None)
@@ -79,7 +85,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self.stop_button = QtWidgets.QPushButton("Stop")
         self.stop_button.clicked.connect(lambda: window.stop_training())
         self.again_button = QtWidgets.QPushButton("Segment images again")
-        self.again_button.setToolTip("New masks from the newest model for all images without annotation")
+        self.again_button.setToolTip("New masks by the model chosen in Models, for all images without annotation")
         self.again_button.clicked.connect(self.segment_again)
         for button in (self.start_button, self.stop_button, self.again_button):
             button.setFocusPolicy(QtCore.Qt.NoFocus)
@@ -115,19 +121,25 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._seen = True
         self._show(state)
 
+    def _show_again(self) -> None:
+        """What the state means has changed, with the trainer or the choice of the model."""
+        self._show(self._state)
+
     def _show(self, state: TrainingState | None) -> None:
         running = state is not None and state.state in ("running", "waiting")
-        self.start_button.setEnabled(not running)
+        unanswered = running and self._session.unanswered
+        self.start_button.setEnabled(not running or unanswered)
         self.stop_button.setEnabled(running)
         self.again_button.setEnabled(state is not None and bool(state.saved))
         if state is None:
             return
-        self.headline.setText(f"<b>{headline(state)}</b>")
-        self.sentence.setText(sentence(state))
+        self.headline.setText(f"<b>{'No trainer answers' if unanswered else headline(state)}</b>")
+        chosen = instead_of_newest(self._session, self._window)
+        self.sentence.setText(_UNANSWERED if unanswered else sentence(state, chosen))
         self.best.setText(_dice(state.best_dice))
         self.last.setText(_dice(state.history[-1].get("dice")) if state.history else "–")
         self.saved.setText(checkpoint_title(Path(state.saved)) if state.saved else "as it began")
-        self._show_patience(state, running)
+        self._show_patience(state, running and not unanswered)
         self._draw(state)
 
     def _show_patience(self, state: TrainingState, running: bool) -> None:
@@ -164,8 +176,13 @@ def headline(state: TrainingState) -> str:
     }.get(state.state, state.state)
 
 
-def sentence(state: TrainingState) -> str:
-    """What the state means, for somebody who has never trained a network."""
+def sentence(state: TrainingState, chosen: str | None = None) -> str:
+    """What the state means, for somebody who has never trained a network.
+
+    Args:
+        state: what training has done.
+        chosen: the title of the model that makes the masks, where that is not the newest of the project.
+    """
     if state.state == "failed":
         return state.message or "The cause was not named. Look into the trainer's window: Models → Trainer…."
     if state.state == "waiting":
@@ -185,6 +202,12 @@ def sentence(state: TrainingState) -> str:
             f"No gain in the last {_count(state.without_progress)}. It ends by itself after "
             f"{_count(state.patience)} without a gain; new annotations help more than waiting."
         )
+    return _outcome(state, chosen)
+
+
+def _outcome(state: TrainingState, chosen: str | None) -> str:
+    if state.saved and chosen:
+        return f"A better model was saved. Choose it in the menu Models to use it: {chosen} makes the masks."
     if state.saved:
         return "A better model was saved and makes the masks from now on. Old masks stay until you make them again."
     if state.state == "stopped" and state.ripeness < 1:

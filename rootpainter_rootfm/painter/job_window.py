@@ -138,7 +138,7 @@ def headline(job: Job) -> str:
     state = job.state
     failed = f", {len(state.failed)} failed" if state.failed else ""
     if state.state == "queued":
-        return f"{state.total} images to segment"
+        return f"{state.total} {'image' if state.total == 1 else 'images'} to segment"
     if state.state == "running":
         left = f" · {time_left(state.seconds_left)} left" if state.seconds_left is not None else ""
         return f"{state.done} of {state.total} images{failed}{left}"

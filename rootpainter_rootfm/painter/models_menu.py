@@ -74,7 +74,7 @@ class ModelsMenu(QtCore.QObject):
         self._add("Verify this model", self._verify)
         self._add("Import model file…", self._import)
         self.menu.addSeparator()
-        self._add("Settings…", lambda: edit_settings(self._session, self._window))
+        self._add("Settings…", self._edit_settings)
         self._add("Trainer…", lambda: show_trainer(self._session, self._window))
         self._add("Help", lambda: show_help(self._window))
 
@@ -102,16 +102,26 @@ class ModelsMenu(QtCore.QObject):
         action.setCheckable(True)
         action.setChecked(value == chosen)
         action.setActionGroup(group)
-        action.triggered.connect(lambda: self._choose(value))
+        action.triggered.connect(lambda: self._choose(value, text))
         return action
 
-    def _choose(self, value: str) -> None:
+    def _choose(self, value: str, title: str) -> None:
         project = choice.project_folder(self._window) if self._in_project else None
         if project is not None:
             self._session.preferences.set_project_model(project, value)
-        else:
-            self._session.preferences.model = value.partition(":")[2]
+            self._say(f"{title} makes the masks from now on; press R to see it on this image.")
+        elif name := choice.library_name(value):
+            self._session.preferences.model = name
         self._session.choice_changed.emit()
+
+    def _edit_settings(self) -> None:
+        dialog = edit_settings(self._session, self._window)
+        if self._in_project:
+            said = "Masks are made with these settings from now on; press R to see them on this image."
+            dialog.accepted.connect(lambda: self._say(said))
+
+    def _say(self, words: str) -> None:
+        self._window.statusBar().showMessage(words, 10_000)
 
     def _add(self, text: str, act: object) -> None:
         action = self.menu.addAction(text)
@@ -170,7 +180,7 @@ class ModelsMenu(QtCore.QObject):
         process.start()
 
     def _ended(self, said: str) -> None:
-        self._window.statusBar().showMessage(said, 10_000)
+        self._say(said)
         self._session.read_library()
 
     def _failed(self, error: Exception) -> None:

@@ -57,7 +57,7 @@ class Plugin:
 
 
 class Plugins:
-    """The loaded plugins; an error in one is shown once and reaches neither RootPainter nor the others.
+    """The loaded plugins; the first error in each is shown, and none reaches RootPainter or the others.
 
     Attributes:
         loaded: the plugins that work.
@@ -68,20 +68,21 @@ class Plugins:
         self.host = host
         self.loaded: list[Plugin] = []
         self.faults: list[str] = []
+        self._told: list[object] = []
         for entry in sorted(entry_points(group=GROUP) if found is None else found, key=lambda entry: entry.name):
             try:
                 self.loaded.append(entry.load()())
             except Exception as error:  # whatever a foreign module raises must not keep RootPainter from opening
-                self._report(f"The plugin '{entry.name}' could not be loaded: {error}", error)
+                self._report(entry, f"The plugin '{entry.name}' could not be loaded: {error}", error)
         self._install()
 
     def tell(self, hook: str, *arguments: Any) -> None:
-        """Calls one hook of every plugin; what a plugin raises is reported."""
+        """Calls one hook of every plugin; what a plugin raises is logged, and shown the first time."""
         for plugin in self.loaded:
             try:
                 getattr(plugin, hook)(*arguments)
             except Exception as error:  # see above
-                self._report(f"The plugin '{plugin.name}' failed in {hook}: {error}", error)
+                self._report(plugin, f"The plugin '{plugin.name}' failed in {hook}: {error}", error)
 
     def show_faults(self, window: QtWidgets.QWidget) -> None:
         """One dialog with what does not work, if anything, and then forgets it."""
@@ -102,7 +103,7 @@ class Plugins:
                 plugin.install(self.host, missing)
             except Exception as error:  # see above
                 self.loaded.remove(plugin)
-                self._report(f"The plugin '{plugin.name}' could not be installed: {error}", error)
+                self._report(plugin, f"The plugin '{plugin.name}' could not be installed: {error}", error)
         window = self.host.window_class
         if WINDOW_SEAMS[0].part not in faults:
             wrap(window, "init_missing_project_ui", self._after("menu_built", False))
@@ -138,8 +139,11 @@ class Plugins:
 
         return assign_sync_directory
 
-    def _report(self, sentence: str, error: Exception) -> None:
+    def _report(self, source: object, sentence: str, error: Exception) -> None:
         log.error("%s", sentence, exc_info=error)
+        if any(source is told for told in self._told):
+            return  # a hook may fail each time that it is called
+        self._told.append(source)
         where = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
         place = f" ({Path(where.filename).name}, line {where.lineno})" if where else ""
         self.faults.append(f"{sentence}{place}. The plugin may lack this part.")

@@ -19,7 +19,7 @@ NEEDS = (
     "seg_visible",
     "show_hide_seg",
     "image_path",
-    "scene",
+    "scene.history",
     "seg_pixmap_holder",
     "annot_pixmap_holder",
     "graphics_view.fit_to_view",

@@ -47,11 +47,12 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
         own: dict[str, Any] = {"settings": shared.preferences.settings.to_dict(), "confidence": True}
         if getattr(window, "rootfm_again", False):
             own["again"] = True
-        selected = choice.project_choice(shared, window)
-        if selected.startswith("library:"):
-            _ask_library(shared, window, original, image_fnames, own, selected.partition(":")[2])
+        model = choice.project_library_name(shared, window)
+        if model is not None:
+            _ask_library(shared, window, original, image_fnames, own, model)
             return
         extra: dict[str, Any] = {"rootfm": own}
+        selected = choice.project_choice(shared, window)
         named = [path for path in choice.window_checkpoints(window) if choice.checkpoint_choice(path) == selected]
         if named:
             extra["model_paths"] = [str(named[0])]

@@ -16,6 +16,7 @@ from . import exchange
 from .library_process import LibraryProcess
 from .preferences import Preferences
 from .trainer_control import TrainerControl
+from .trainer_life import Life
 from .workers import Task
 
 # A dialog that belongs to no window lives only as long as somebody holds it.
@@ -52,6 +53,11 @@ class Session(QtCore.QObject):
         self._told: set[str] = set()
         self.trainer = self._control()
         self.read_library()
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether no trainer of ours answers, nor is one starting."""
+        return self.trainer.life is Life.SILENT and not self.trainer.starting
 
     def work_in(self, folder: Path) -> None:
         """Moves to another sync folder; the trainer of the old one ends, if it is ours, and its jobs are left."""

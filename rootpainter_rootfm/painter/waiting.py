@@ -9,7 +9,7 @@ from typing import Any
 
 from PyQt5 import QtCore, QtWidgets
 
-from .exchange import Heartbeat, masks_owed
+from .exchange import Heartbeat, mask_owed
 from .session import Session, show_failure
 from .trainer_life import Life
 from .workers import Poll
@@ -42,17 +42,18 @@ class MaskWait(QtCore.QObject):
         session.trainer_changed.connect(self._trainer_changed)
 
     def _look(self) -> tuple[str, bool, bool]:
-        """In a thread: which mask, whether it is there, whether a request for masks still waits to be answered."""
+        """In a thread: which mask, whether it is there, whether a request for it still waits to be answered."""
         path = str(self._window.seg_path)
+        there = os.path.isfile(path)
         try:
-            owed = masks_owed(self._session.folder)
+            owed = not there and mask_owed(self._session.folder, Path(path))
         except OSError:
             owed = True
-        return path, os.path.isfile(path), owed
+        return path, there, owed
 
     def _see(self, found: tuple[str, bool, bool]) -> None:
         path, there, owed = found
-        self._without_word = 0 if owed or path != self._waiting_for else self._without_word + 1
+        self._without_word = 0 if there or owed or path != self._waiting_for else self._without_word + 1
         if there or path != self._waiting_for:
             self._waiting_for, self._since = path, time.monotonic()
             if there:
@@ -63,6 +64,19 @@ class MaskWait(QtCore.QObject):
         waited = time.monotonic() - self._since
         if waited >= _PATIENCE:
             self._explain(waited, owed)
+            if self._given_up:
+                self._let_go_on()
+
+    @property
+    def _given_up(self) -> bool:
+        """Whether a trainer answers, but does not owe the mask any more."""
+        return self._session.trainer.alive and self._without_word >= _LOOKS_WITHOUT_WORD
+
+    def _let_go_on(self) -> None:
+        """RootPainter waits for the mask before it lets its user go on."""
+        button = self._window.nav.next_image_button
+        button.setText("Save && Next >")
+        button.setEnabled(True)
 
     def _explain(self, waited: float, owed: bool) -> None:
         trainer = self._session.trainer
@@ -70,11 +84,8 @@ class MaskWait(QtCore.QObject):
         name = Path(self._window.image_path).name
         if trainer.starting:
             bar.showMessage("The trainer is starting; the first mask takes up to a minute.", 3000)
-        elif trainer.alive and self._without_word >= _LOOKS_WITHOUT_WORD:
+        elif self._given_up:
             bar.showMessage(f"No mask could be made of {name}. Go on to the next image; R tries it again.", 3000)
-            # RootPainter waits for the mask before it lets its user go on.
-            self._window.nav.next_image_button.setText("Save && Next >")
-            self._window.nav.next_image_button.setEnabled(True)
         elif trainer.alive:
             bar.showMessage(f"{_WAITING} of {name}: the trainer {doing(trainer.heartbeat)}. ({waited:.0f} s)", 3000)
         elif trainer.life is Life.SILENT:

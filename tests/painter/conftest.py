@@ -63,6 +63,7 @@ def plugin(loaded):
     yield ours
     ours.shut_down()
     loaded.faults.clear()
+    loaded._told.clear()
 
 
 class LibraryOfTests:

@@ -10,7 +10,7 @@ import pytest
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
-from tests.painter.drawn import dialogs, entry, ready
+from tests.painter.drawn import dialogs, entry, pick, ready
 
 
 @pytest.fixture
@@ -43,3 +43,39 @@ def test_work_goes_on_unless_its_end_is_chosen(window, qtbot):
     assert box.defaultButton().text() == "Keep working"
     box.close()
     assert window.isVisible()
+
+
+@pytest.fixture
+def project_window(launcher, library, project, qtbot):
+    return ready(qtbot, launcher.open(project))
+
+
+def annotations(project):
+    return [path.name for path in (project.parent / "annotations").rglob("*.png")]
+
+
+def test_strokes_on_the_screen_are_saved_when_the_window_is_closed(project_window, project):
+    project_window.scene.annot_pixmap.fill(project_window.scene.foreground_color)
+    project_window.close()
+    assert annotations(project) == ["one.png"]
+
+
+def test_strokes_on_the_screen_are_saved_when_the_project_is_closed(project_window, project, qtbot):
+    project_window.scene.annot_pixmap.fill(project_window.scene.foreground_color)
+    pick(qtbot, project_window, "Project", "Close project")
+    qtbot.waitUntil(lambda: not project_window.isVisible(), timeout=10_000)
+    assert annotations(project) == ["one.png"]
+
+
+def test_nothing_is_saved_where_nothing_was_painted(project_window, project):
+    project_window.close()
+    assert not project_window.isVisible() and annotations(project) == []
+
+
+def test_window_that_was_closed_before_saves_no_more(project_window, project):
+    project_window.scene.annot_pixmap.fill(project_window.scene.foreground_color)
+    project_window.close()
+    (saved,) = (project.parent / "annotations").rglob("*.png")
+    saved.write_bytes(b"of a newer window")
+    project_window.close()
+    assert saved.read_bytes() == b"of a newer window"

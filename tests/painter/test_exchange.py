@@ -50,6 +50,24 @@ def test_links_are_followed_as_the_trainer_does(tmp_path):
     assert exchange.inside(tmp_path / "also_sync", sync / "datasets" / "new") == "datasets/new"
 
 
+@pytest.mark.parametrize(
+    ("names", "output", "owed"),
+    [
+        (["two.jpg", "one.jpg"], "projects/oats/segmentations", True),
+        (["two.jpg"], "projects/oats/segmentations", False),
+        (["one.jpg"], "segmentations/other", False),
+        (None, "projects/oats/segmentations", False),
+    ],
+)
+@pytest.mark.parametrize("taken", [False, True])
+def test_mask_is_owed_by_a_request_for_this_image_in_this_folder(tmp_path, names, output, owed, taken):
+    folder = tmp_path / "instructions" / (exchange.TAKEN if taken else "")
+    folder.mkdir(parents=True)
+    (folder / "segment_7").write_text(json.dumps({"file_names": names, "seg_dir": output}))
+    (folder / "segment_8").write_text("{")
+    assert exchange.mask_owed(tmp_path, tmp_path / "projects" / "oats" / "segmentations" / "one.png") is owed
+
+
 def test_instruction_is_taken_back_once(tmp_path):
     (tmp_path / "instructions").mkdir()
     path = exchange.send(tmp_path, "segment", {})

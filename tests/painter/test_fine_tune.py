@@ -9,6 +9,8 @@ import pytest
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.exchange import TrainingState
 from rootpainter_rootfm.painter.fine_tune import sentence
+from rootpainter_rootfm.painter.preferences import Preferences
+from rootpainter_rootfm.painter.trainer_life import Life
 from tests.painter.drawn import click, pick, ready
 
 RUNNING = {
@@ -29,9 +31,18 @@ RUNNING = {
 
 
 @pytest.fixture
-def window(launcher, library, project, qtbot):
+def window(launcher, library, plugin, project, qtbot):
+    """A trainer of ours answers."""
     window = launcher.open(project)
+    judge(plugin, Life.ALIVE)
     return ready(qtbot, window)
+
+
+def judge(plugin, life):
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.life = life
+    trainer.changed.emit()
 
 
 def tell(project, **changes):
@@ -106,15 +117,66 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
     assert len(heard) == 1 and panel.again_button.isEnabled() and panel.start_button.isEnabled()
 
 
-def test_better_model_is_named_in_full_and_makes_the_mask_on_the_screen(window, project, sync, qtbot):
+def test_training_whose_trainer_is_gone_says_so_and_can_be_started(window, plugin, project, qtbot):
     panel = window.rootfm_project.training
     tell(project)
-    qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
-    for path in (sync / "instructions").iterdir():
-        path.unlink()
-    tell(project, saved="roots_lab_000001_1700000500.pth")
-    qtbot.waitUntil(lambda: "better model" in window.statusBar().currentMessage(), timeout=10_000)
-    message = window.statusBar().currentMessage()
+    qtbot.waitUntil(lambda: "4 more checks" in panel.patience.text(), timeout=10_000)
+    judge(plugin, Life.SILENT)
+    assert panel.headline.text() == "<b>No trainer answers</b>" and "Models → Trainer…" in panel.sentence.text()
+    assert panel.patience.text() == "–" and panel.start_button.isEnabled()
+    judge(plugin, Life.ALIVE)
+    assert panel.headline.text() == "<b>Training</b>" and not panel.start_button.isEnabled()
+
+
+@pytest.fixture
+def become_better(window, project, sync, qtbot):
+    """Saves a better model and gives what the window says then."""
+
+    def save(name):
+        panel = window.rootfm_project.training
+        tell(project)
+        qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
+        for path in (sync / "instructions").iterdir():
+            path.unlink()
+        (project.parent / "models" / name).write_bytes(b"x")
+        tell(project, saved=name, state="finished")
+        qtbot.waitUntil(lambda: "better model" in window.statusBar().currentMessage(), timeout=10_000)
+        return window.statusBar().currentMessage()
+
+    return save
+
+
+def test_better_model_is_named_but_not_asked_where_an_older_one_was_chosen(window, become_better, project, sync):
+    (project.parent / "models" / "000001_1700000000.pth").write_bytes(b"x")
+    Preferences().set_project_model(project.parent, "checkpoint:000001_1700000000.pth")
+    message = become_better("000002_1700000500.pth")
+    assert "(000002, 1" in message and "Choose it in Models to use it: 000001, 1" in message
+    panel = window.rootfm_project.training
+    assert "000001, 1" in panel.sentence.text() and "from now on" not in panel.sentence.text()
+    assert not list((sync / "instructions").iterdir())
+
+
+def test_choice_of_the_newest_model_is_told_in_the_panel_at_once(window, become_better, library, project, qtbot):
+    Preferences().set_project_model(project.parent, f"library:{library.other.name}")
+    assert f"{library.other.title} makes the masks" in become_better("000002_1700000500.pth")
+    panel = window.rootfm_project.training
+    pick(qtbot, window, "Models", "Newest of this project")
+    assert "makes the masks from now on" in panel.sentence.text()
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_better_model_leaves_the_mask_of_an_annotated_image(window, become_better, project, sync, saved):
+    if saved:
+        (project.parent / "annotations" / "train" / "one.png").write_bytes(b"")
+    else:
+        window.scene.history.append(window.scene.annot_pixmap.copy())  # as after a stroke
+    assert "annotated and keeps its mask; R makes a new one" in become_better("000002_1700000500.pth")
+    assert not list((sync / "instructions").iterdir())
+
+
+def test_better_model_is_named_in_full_and_makes_the_mask_on_the_screen(window, become_better, project, sync):
+    message = become_better("roots_lab_000001_1700000500.pth")
+    panel = window.rootfm_project.training
     assert "(roots_lab_000001, 1" in message and "Asked for a new mask of this image" in message
     assert panel.saved.text().startswith("roots_lab_000001, 1")
     (sent,) = (sync / "instructions").iterdir()

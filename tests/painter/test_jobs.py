@@ -12,7 +12,7 @@ from PyQt5 import QtWidgets
 from rootpainter_rootfm.masks import MaskFormat
 from rootpainter_rootfm.painter import exchange, jobs, sync_folder
 from rootpainter_rootfm.painter.exchange import Heartbeat, JobState
-from rootpainter_rootfm.painter.job_window import JobWindow
+from rootpainter_rootfm.painter.job_window import JobWindow, headline
 from rootpainter_rootfm.painter.jobs import adopt
 from rootpainter_rootfm.painter.new_job import JobModel, NewJob
 from rootpainter_rootfm.painter.preflight import Order
@@ -317,6 +317,12 @@ def test_done_job_says_where_its_masks_are_and_each_cause_once(session, job, qtb
     view = shown(qtbot, session, job)
     assert view.current.text() == f"The masks are in {job.output}"
     assert "1 of 2 images have a mask, 1 failed" in view.headline.text()
+
+
+@pytest.mark.parametrize(("total", "words"), [(1, "1 image to segment"), (2, "2 images to segment")])
+def test_folder_of_one_image_is_counted_as_one(job, total, words):
+    job.state = JobState(job.id, "queued", 0, total)
+    assert headline(job) == words
 
 
 def test_what_goes_on_before_the_first_image_is_said(session, job, qtbot):

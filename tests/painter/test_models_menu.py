@@ -149,6 +149,8 @@ def test_verify_says_that_a_good_file_is_good(window, qtbot):
         ("roots_lab_000001_1700000500.pkl", r"roots_lab_000001, 1\d Nov 2023 \d\d:\d\d \(U-Net\)"),
         ("roots_lab.pth", "roots_lab"),
         ("fold_3.pth", "fold_3"),
+        ("roots_2024111512.pth", "roots_2024111512"),
+        ("000003_2024111512.pth", "000003_2024111512"),
     ],
 )
 def test_checkpoints_can_be_told_apart_whatever_they_are_called(name, title):
@@ -166,6 +168,16 @@ def test_project_offers_its_checkpoints_and_its_choice_is_its_own(launcher, plug
     assert kept.project_model(project.parent) == "checkpoint:000001_1700000000.pth"
     assert kept.model == library.default.name
     assert kept.project_model(project.parent.parent / "another") == NEWEST
+    said = window.statusBar().currentMessage()
+    assert said.startswith("000001, 1") and said.endswith("from now on; press R to see it on this image.")
+
+
+def test_new_settings_say_how_to_see_them_in_a_project(launcher, plugin, library, project, qtbot):
+    window = ready(qtbot, launcher.open(project))
+    pick(qtbot, window, "Models", "Settings")
+    (dialog,) = dialogs(SettingsDialog)
+    dialog.accept()
+    assert "press R to see them on this image" in window.statusBar().currentMessage()
 
 
 def test_checkpoint_is_named_in_full(launcher, plugin, library, project, qtbot):

@@ -24,6 +24,15 @@ def test_faults_of_other_plugins_are_shown_once_and_stop_nobody(launcher, loaded
     assert "Models" in menus(window)
 
 
+def test_plugin_that_fails_again_and_again_is_shown_once(launcher, loaded, caplog, qtbot):
+    window = launcher.open()
+    loaded.tell("menu_built", window, False)
+    loaded.tell("menu_built", window, False)
+    shown = [box for box in window.findChildren(QtWidgets.QMessageBox) if "a fault on purpose" in box.text()]
+    assert len(shown) == 1 and loaded.faults == []
+    assert caplog.text.count("failed in menu_built") == 3
+
+
 def test_plugin_that_cannot_be_loaded_is_named(host):
     from importlib.metadata import EntryPoint
 

@@ -13,8 +13,8 @@ from PyQt5 import QtCore
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.preferences import Preferences
-from rootpainter_rootfm.painter.project import remove_masks, without_annotation
 from rootpainter_rootfm.painter.project_view import uncertainty_colours, uncertainty_image
+from rootpainter_rootfm.painter.renewal import remove_masks, without_annotation
 from rootpainter_rootfm.painter.trainer_life import Life
 from tests.painter.drawn import NAMES, add_confidence, click, pick, ready
 

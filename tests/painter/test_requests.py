@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,7 +11,7 @@ from PIL import Image
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.preferences import Preferences
 from rootpainter_rootfm.painter.trainer_life import Life
-from tests.painter.drawn import NAMES, pick, ready, said
+from tests.painter.drawn import NAMES, click, dialogs, pick, ready, said
 
 
 @pytest.fixture
@@ -87,12 +89,51 @@ def test_without_any_trainer_the_masks_stay(window, sent, project, plugin, qtbot
     assert "new mask of 3 images" in message and ("No trainer answers" in message) is (life is Life.SILENT)
 
 
-def test_rootpainters_own_trainer_needs_the_old_mask_gone(window, sent, project, plugin, qtbot):
+def test_trainer_of_ours_that_took_its_leave_keeps_the_masks(window, sent, project, plugin, qtbot):
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.life, trainer.heartbeat = Life.SILENT, exchange.Heartbeat(9, "gpu", 1, "idle", "cuda:0", stopped=True)
+    pick(qtbot, window, "Network", "Segment images without annotation again")
+    assert sent(qtbot)[1]["rootfm"]["again"] is True and not dialogs()
+    assert all((project.parent / "segmentations" / name).exists() for name in NAMES)
+    assert "No trainer answers" in window.statusBar().currentMessage()
+
+
+@pytest.fixture
+def delete_button(window, sent, plugin, qtbot):
+    """Of the question that R asks where no trainer of ours has ever been, and `sent` has nothing yet."""
     qtbot.waitUntil(lambda: plugin.session.trainer.life is Life.SILENT, timeout=10_000)
     qtbot.keyClick(window, "R")
+    qtbot.waitUntil(said("the old one has to be deleted first"), timeout=10_000)
+    (box,) = dialogs()
+    assert box.defaultButton().text() == "Keep the old"
+    return next(button for button in box.buttons() if button.text() == "Delete and make anew")
+
+
+def test_rootpainters_own_trainer_needs_the_old_mask_gone(delete_button, sent, project, qtbot):
+    masks = project.parent / "segmentations"
+    assert (masks / "one.png").exists()
+    click(qtbot, delete_button)
     content = sent(qtbot)[1]
-    assert "again" not in content["rootfm"] and not (project.parent / "segmentations" / "one.png").exists()
-    assert (project.parent / "segmentations" / "two.png").exists()
+    assert "again" not in content["rootfm"] and not (masks / "one.png").exists()
+    assert (masks / "two.png").exists()
+
+
+def test_mask_that_cannot_be_deleted_is_named(delete_button, sent, project, monkeypatch, qtbot):
+    def held(path, missing_ok=False):
+        raise PermissionError(13, "used by another process", str(path))
+
+    monkeypatch.setattr(Path, "unlink", held)
+    click(qtbot, delete_button)
+    qtbot.waitUntil(said("one.png cannot be deleted (used by another process)"), timeout=10_000)
+    assert (project.parent / "segmentations" / "one.png").exists()
+
+
+def test_first_mask_is_asked_for_without_a_question(window, sent, project, plugin, qtbot):
+    qtbot.waitUntil(lambda: plugin.session.trainer.life is Life.SILENT, timeout=10_000)
+    (project.parent / "segmentations" / "one.png").unlink()
+    qtbot.keyClick(window, "R")
+    assert sent(qtbot)[1]["file_names"] == ["one.png"] and not said("deleted first")()
 
 
 def test_all_without_annotation_leaves_the_annotated_out(window, sent, alive, project, qtbot):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -68,7 +70,8 @@ def test_busy_trainer_is_named_at_the_lower_edge(window, plugin, sync, qtbot):
     qtbot.waitUntil(lambda: "Waiting" not in shown(), timeout=10_000)
 
 
-def test_image_without_a_mask_does_not_hold_its_user(window, plugin, sync, monkeypatch, qtbot):
+@pytest.mark.parametrize("other", [False, True], ids=["idle", "other folder"])
+def test_image_without_a_mask_does_not_hold_its_user(window, plugin, sync, monkeypatch, qtbot, other):
     monkeypatch.setattr(waiting, "_LOOKS_WITHOUT_WORD", 2)
     trainer = plugin.session.trainer
     trainer._poll.stop()
@@ -78,6 +81,9 @@ def test_image_without_a_mask_does_not_hold_its_user(window, plugin, sync, monke
     assert not window.nav.next_image_button.isEnabled()
     for path in (sync / "instructions").glob("segment_*"):
         path.unlink()  # as when a trainer has given it up
+    if other:
+        content = {"file_names": ["one.png"], "seg_dir": "segmentations/other"}
+        (sync / "instructions" / "segment_7").write_text(json.dumps(content))
     qtbot.waitUntil(window.nav.next_image_button.isEnabled, timeout=10_000)
     assert "No mask could be made of one.png" in window.statusBar().currentMessage()
     click(qtbot, window.nav.next_image_button)
@@ -95,8 +101,6 @@ def test_trainer_that_comes_late_is_asked_again(window, plugin, sync, qtbot):
 
 
 def test_what_the_trainer_could_not_do_is_shown_once(window, plugin, sync, qtbot):
-    import json
-
     trainer = plugin.session.trainer
     beat = {"protocol": 1, "host": "lab", "pid": 1, "state": "idle", "device": "cpu"}
 
