@@ -17,8 +17,6 @@ from uuid import uuid4
 from .. import files
 from ..errors import HostError
 
-SILENT_AFTER = 6.0
-"""Seconds without a new beat after which a trainer counts as gone."""
 HEARTBEAT = "rootfm_trainer.json"
 JOB = ".rootfm_job.json"
 TRAINING = ".rootfm_training.json"

@@ -109,7 +109,8 @@ class TrainerControl(QtCore.QObject):
         process = QtCore.QProcess(self)
         process.setProgram(sys.executable)
         module = "rootpainter_rootfm.painter.trainer_child"
-        process.setArguments(["-u", "-m", module, "--syncdir", str(self.folder), "--allow-local-paths"])
+        # -P: files in the folder where the user happens to be must not take the place of Python's own modules.
+        process.setArguments(["-P", "-u", "-m", module, "--syncdir", str(self.folder), "--allow-local-paths"])
         process.setProcessChannelMode(QtCore.QProcess.MergedChannels)
         process.readyReadStandardOutput.connect(self._read_lines)
         process.errorOccurred.connect(self._start_failed)

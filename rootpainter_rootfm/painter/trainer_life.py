@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from enum import Enum
 
-from .exchange import SILENT_AFTER, Heartbeat
+from .exchange import Heartbeat
+
+SILENT_AFTER = 6.0
+"""Seconds without a new beat after which a trainer counts as gone."""
+SILENT_ELSEWHERE_AFTER = 60.0
+"""The same for a trainer on another machine: Dropbox or Drive may bring its beats twenty to forty seconds late."""
 
 
 class Life(Enum):
@@ -25,6 +31,7 @@ class Judge:
         self._last: tuple[tuple[str, int], int] | None = None
         self._since: float | None = None
         self._moved = False
+        self._patience = SILENT_AFTER
 
     def see(self, beat: Heartbeat | None, now: float) -> Life:
         """One look; `now` is a clock of this machine that never goes back, in seconds.
@@ -36,6 +43,7 @@ class Judge:
         elif beat is not None and (beat.identity, beat.beat) != self._last:
             self._moved = self._last is not None
             self._last, self._since = (beat.identity, beat.beat), now
-        if self._since is None or now - self._since >= SILENT_AFTER:
+            self._patience = SILENT_AFTER if beat.host == platform.node() else SILENT_ELSEWHERE_AFTER
+        if self._since is None or now - self._since >= self._patience:
             return Life.SILENT
         return Life.ALIVE if self._moved else Life.UNKNOWN

@@ -15,7 +15,9 @@ FILE = ".begun.json"
 
 
 class Begun:
-    """How often work on each instruction was begun and neither finished nor put off. Safe across threads.
+    """How often work on each instruction was begun and came no further, was not finished and not put off.
+
+    Safe across threads.
 
     Args:
         folder: Where the numbers are kept, so that they outlive the trainer; made if absent.
@@ -26,6 +28,7 @@ class Begun:
         self._lock = Lock()
         self._counts = self._read()
         self._now: set[str] = set()
+        self._further: set[str] = set()
 
     def count(self, file: str) -> int:
         """How often work on an instruction was begun."""
@@ -38,17 +41,31 @@ class Begun:
                 self._now.add(file)
                 self._note({**self._counts, file: self.count(file) + 1})
 
+    def further(self, file: str) -> None:
+        """It has come to where the next start goes on: whatever ended the trainer before, such work comes to its end.
+
+        Noted once in the life of a trainer, however often it is called.
+        """
+        with self._lock:
+            if file not in self._further:
+                self._further.add(file)
+                self._forget(file)
+
     def forget(self, file: str) -> None:
         """The trainer survived it."""
         with self._lock:
             self._now.discard(file)
-            if file in self._counts:
-                self._note({other: count for other, count in self._counts.items() if other != file})
+            self._further.discard(file)
+            self._forget(file)
 
     def clear(self) -> None:
         """The trainer ends in good order; what it is still busy with then is not counted once more."""
         with self._lock:
             self._note({})
+
+    def _forget(self, file: str) -> None:
+        if file in self._counts:
+            self._note({other: count for other, count in self._counts.items() if other != file})
 
     def _read(self) -> dict[str, int]:
         try:

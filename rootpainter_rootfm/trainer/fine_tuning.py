@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -14,11 +13,11 @@ from .. import files
 from ..errors import RootFMError
 from .instructions import Instruction
 from .logs import Journal, write_metrics
-from .models import UNET, Models, newest, numbered
+from .models import Models, NewestModel, is_unet, newest, numbered
 from .paths import Refused
 from .requests import TrainingRequest
 from .training_file import TrainingFile
-from .worker import MAY_PASS
+from .worker import MAY_PASS, Further
 
 if TYPE_CHECKING:
     from ..learn.corrections import Corrections
@@ -35,39 +34,13 @@ PATIENCE = 20
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often the folders are looked at while there is nothing to learn from."""
 
-Stamp = tuple[str, int, int]
-
-
-@dataclass
-class _Newest:
-    """The project's newest model file as it was last looked at; None when there is none."""
-
-    path: Path | None
-    stamp: Stamp | None
-    digest: str
-
-    @classmethod
-    def of(cls, path: Path | None) -> _Newest:
-        """Reads the whole file."""
-        return cls(path, _stamp(path), files.sha256(path) if path is not None else "")
-
-    def is_still(self, path: Path | None) -> bool:
-        """Whether this is the same file; some shares round its time a while after it was written."""
-        stamp = _stamp(path)
-        if stamp == self.stamp:
-            return True
-        if path is None or path != self.path or files.sha256(path) != self.digest:
-            return False
-        self.stamp = stamp
-        return True
-
 
 class FineTuning:
     """One training, from Start to its end."""
 
-    def __init__(self, request: TrainingRequest, models: Models, journal: Journal) -> None:
+    def __init__(self, request: TrainingRequest, models: Models, journal: Journal, further: Further) -> None:
         self.request = request
-        self._models, self._journal = models, journal
+        self._models, self._journal, self._further = models, journal, further
         self._stop = Event()
         self._device = "cpu"
         self._file = TrainingFile(request.logs, PATIENCE, journal)
@@ -178,11 +151,11 @@ class FineTuning:
             self._announce("running", so_far)
         self._announce("finished", f"Training finished as {PATIENCE} epochs without progress")
 
-    def _newest(self) -> _Newest:
+    def _newest(self) -> NewestModel:
         path = newest(self.request.models)
-        if path is not None and path.suffix == UNET:
+        if path is not None and is_unet(path):
             raise Refused(f"{path.name} is a U-Net: stop and start training to go on with it.")
-        return _Newest.of(path)
+        return NewestModel.of(path)
 
     def _begin(self, path: Path | None) -> tuple[FineTuner, Judge]:
         """Loads a model of the project, or, where it has none, the foundation model that it was begun with."""
@@ -228,7 +201,7 @@ class FineTuning:
                 self._tell_once(f"Training leaves out {name}. {cause}")
             self._suspected.add(cause)
 
-    def _replaced(self, known: _Newest) -> bool:
+    def _replaced(self, known: NewestModel) -> bool:
         """Whether somebody else put another model into the project, or took it away, since the last look."""
         latest = newest(self.request.models)
         if known.is_still(latest):
@@ -241,7 +214,7 @@ class FineTuning:
         )
         return True
 
-    def _save(self, network: MobileSAM, latest: _Newest) -> bool:
+    def _save(self, network: MobileSAM, latest: NewestModel) -> bool:
         """Saves a network as the project's next model; on failure tells why, and training goes on."""
         from ..model.checkpoint import write_pth
 
@@ -255,7 +228,8 @@ class FineTuning:
         except (OSError, RootFMError) as error:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
-        latest.path, latest.stamp, latest.digest = path, _stamp(path), digest
+        latest.now_is(path, digest)
+        self._further(self.instruction)
         self._file.saved = path.name
         self._journal.log(f"Saved {path}")
         return True
@@ -287,11 +261,3 @@ class FineTuning:
             self._file.show(state, message)
         except OSError as error:
             self._tell_once(f"The state of training cannot be shown. {error}")
-
-
-def _stamp(path: Path | None) -> Stamp | None:
-    try:
-        stat = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return (path.name, stat.st_mtime_ns, stat.st_size) if stat is not None else None

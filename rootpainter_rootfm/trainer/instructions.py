@@ -26,7 +26,7 @@ TRIES = 60
 """As RootPainter's own trainer: a file that is still being synchronised is tried this often, once a second."""
 SECONDS_BETWEEN_TRIES = 1.0
 STARTS = 3
-"""An instruction during which the trainer died this often is set aside, or it would die at every start."""
+"""An instruction that came no further while the trainer died this often is set aside, or it dies at every start."""
 
 _NOT_OURS = frozenset({"desktop.ini", "thumbs.db"})
 _TAKEN = ".rootfm_taken"
@@ -57,11 +57,15 @@ Report = Callable[[str, "Instruction | None", str], None]
 """Called as ``report(sentence, instruction or None, details)`` for a failure that a user should hear of."""
 
 
+Stamp = tuple[int, int]
+"""Time of change and size of a file."""
+
+
 @dataclass
 class _Trial:
     """How often a file was tried; begins anew when the file changes."""
 
-    stamp: tuple[int, int] | None = None
+    stamp: Stamp | None = None
     count: int = 0
     last: float = 0.0
 
@@ -71,7 +75,7 @@ class _Trial:
 
 
 class InstructionBox:
-    """The instructions in one sync folder. Used by one thread, but for `begin`.
+    """The instructions in one sync folder. Used by one thread, but for `begin` and `further`.
 
     Args:
         sync: Whose folder to read.
@@ -129,15 +133,19 @@ class InstructionBox:
             try:
                 fresh.append(self._take(path))
             except (OSError, ValueError) as error:
-                self._failed_try(path, str(error))
+                self._tried_in_vain(path, str(error))
         return fresh
 
     def begin(self, instruction: Instruction) -> None:
         """Work on it goes on: noted, for the case that the trainer does not survive it. Safe from any thread."""
         self._begun.add(instruction.file)
 
+    def further(self, instruction: Instruction) -> None:
+        """It has come to where the next start would go on. Safe from any thread, and cheap."""
+        self._begun.further(instruction.file)
+
     def deadly(self, instruction: Instruction) -> bool:
-        """Whether the trainer ended unexpectedly `STARTS` times while it worked on this."""
+        """Whether the trainer ended unexpectedly `STARTS` times while it worked on this and came no further."""
         return self._begun.count(instruction.file) >= STARTS
 
     def finish(self, instruction: Instruction) -> None:
@@ -154,12 +162,12 @@ class InstructionBox:
         """It failed for a cause that may pass, such as a file still being synchronised.
 
         Returns:
-            Whether `take` will give it again; if not, it was given up and reported.
+            Whether `take` will give it again; if not, it was given up and reported, or somebody took its file away.
         """
         self._begun.forget(instruction.file)
         path = self._taken / instruction.file
         first = path not in self._trials
-        if not self._failed_try(path, reason, instruction):
+        if not self._tried_in_vain(path, reason, instruction):
             return False
         self._waiting[instruction.file] = instruction
         if first:
@@ -197,25 +205,25 @@ class InstructionBox:
         self._trials.pop(path, None)
         return replace(instruction, file=taken.name)
 
-    def _failed_try(self, path: Path, reason: str, instruction: Instruction | None = None) -> bool:
-        """Counts a failed try; False when it was the last, or when the window took the file back."""
-        trial = self._trials.setdefault(path, _Trial())
-        try:
-            stat = path.stat()
-            stamp = (stat.st_mtime_ns, stat.st_size)
-        except OSError:
-            if _taken_back(path):
-                self._trials.pop(path, None)
-                return False
-            stamp = trial.stamp
-        if trial.stamp != stamp:
-            trial = self._trials[path] = _Trial(stamp)
-        trial.count += 1
-        trial.last = time.monotonic()
-        if trial.count < TRIES:
+    def _tried_in_vain(self, path: Path, reason: str, instruction: Instruction | None = None) -> bool:
+        """Whether there is to be another try; after the last one the file is set aside."""
+        stamp = _stamp(path)
+        if stamp is None and _taken_back(path):
+            self._trials.pop(path, None)
+            return False
+        if self._count(path, stamp) < TRIES:
             return True
         self._set_aside(path, reason, instruction)
         return False
+
+    def _count(self, path: Path, stamp: Stamp | None) -> int:
+        """How often a file was tried since it last changed, this time included."""
+        trial = self._trials.setdefault(path, _Trial(stamp))
+        if stamp is not None and stamp != trial.stamp:
+            trial = self._trials[path] = _Trial(stamp)
+        trial.count += 1
+        trial.last = time.monotonic()
+        return trial.count
 
     def _set_aside(self, path: Path, reason: str, instruction: Instruction | None = None, details: str = "") -> None:
         self._put_away(path, self._sync.failed)
@@ -255,6 +263,14 @@ def _listing(folder: Path) -> list[str]:
     except OSError as error:
         logger.debug("%s cannot be read: %s", folder, error)
     return [name for _, name in sorted(found)]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _taken_back(path: Path) -> bool:

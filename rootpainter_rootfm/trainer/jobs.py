@@ -52,11 +52,13 @@ class JobFile:
         self._done = self._first = already
         self._write("running")
 
-    def show(self, done: int, current: str, failed: Sequence[tuple[str, str]]) -> None:
-        """`done` images are finished, the `failed` ones (name and cause) included; written when it is time."""
+    def show(self, done: int, current: str, failed: Sequence[tuple[str, str]]) -> bool:
+        """`done` images are finished, the `failed` ones (name and cause) included; whether that was due and written."""
         self._done, self._current, self._failed = done, current, list(failed)
-        if time.monotonic() - self._last >= SECONDS_BETWEEN_WRITES:
+        due = time.monotonic() - self._last >= SECONDS_BETWEEN_WRITES
+        if due:
             self._write("running")
+        return due
 
     def put_off(self) -> None:
         """The trainer ends; its next start goes on."""

@@ -6,9 +6,11 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import files
 from ..errors import ModelError
 from .paths import SHARED_MODELS, Refused, SyncFolder, plain_name
 from .requests import SegmentRequest
@@ -22,15 +24,49 @@ UNET = ".pkl"
 KEPT = 2
 """Loaded segmenters kept in memory: the project's and the one of a folder beside it."""
 
+Stamp = tuple[str, int, int]
+"""Path, time of change and size of a file."""
 
 _NUMBERED = re.compile(r"(.*_|)(?!999999)(\d{6})_")
 """The start of a name that has a next one: what stands before the number, and the number."""
 
 
+@dataclass
+class NewestModel:
+    """A project's newest model file as it was last looked at.
+
+    Attributes:
+        path: The file, None where there is none.
+    """
+
+    path: Path | None
+    _stamp: Stamp | None
+    _digest: str
+
+    @classmethod
+    def of(cls, path: Path | None) -> NewestModel:
+        """Reads the whole file."""
+        return cls(path, _stamp_if_there(path), files.sha256(path) if path is not None else "")
+
+    def now_is(self, path: Path, digest: str) -> None:
+        """A file was put there, with that sha256."""
+        self.path, self._stamp, self._digest = path, _stamp_if_there(path), digest
+
+    def is_still(self, path: Path | None) -> bool:
+        """Whether this is the same file; some shares round its time a while after it was written."""
+        stamp = _stamp_if_there(path)
+        if stamp == self._stamp:
+            return True
+        if path is None or path != self.path or files.sha256(path) != self._digest:
+            return False
+        self._stamp = stamp
+        return True
+
+
 def newest(model_dir: Path) -> Path | None:
     """The newest model of a project: the last by name, as RootPainter counts; stray files are passed over."""
     try:
-        names = [path for path in model_dir.iterdir() if path.suffix in (*FOUNDATION, UNET) and path.name[0] != "."]
+        names = [path for path in model_dir.iterdir() if _suffix(path) in (*FOUNDATION, UNET) and path.name[0] != "."]
     except FileNotFoundError as error:
         raise ModelError(f"The project's folder of models {model_dir} is gone.") from error
     return max(names, key=lambda path: path.name, default=None)
@@ -49,6 +85,11 @@ def numbered(model_dir: Path, previous: Path | None) -> Path:
     return model_dir / f"{before}{number + 1:06d}_{round(time.time())}.pth"
 
 
+def is_unet(path: Path) -> bool:
+    """Whether a file of a project's models is one of RootPainter's own U-Nets."""
+    return _suffix(path) == UNET
+
+
 def for_unet(request: SegmentRequest) -> bool:
     """Whether RootPainter's own trainer has to make these masks.
 
@@ -60,7 +101,7 @@ def for_unet(request: SegmentRequest) -> bool:
     if request.model_paths:
         return _kind(request.model_paths) == "unet"
     latest = newest(request.model_dir)
-    return latest.suffix == UNET if latest is not None else not request.model
+    return is_unet(latest) if latest is not None else not request.model
 
 
 class Models:
@@ -87,7 +128,7 @@ class Models:
         """A segmenter with library models (sha256) or files; a file that has changed is loaded anew."""
         from ..segment.engine import Segmenter
 
-        key = (*(_stamp(model) for model in models), settings)
+        key = (*(model if isinstance(model, str) else _stamp(model) for model in models), settings)
         if key not in self._loaded:
             self._loaded[key] = Segmenter.load(*models, settings=settings)
             while len(self._loaded) > KEPT:
@@ -125,8 +166,13 @@ class Models:
         return [latest if latest is not None else self.library_model(request.model)]
 
 
+def _suffix(path: Path) -> str:
+    """How a file name ends, in small letters: some programs and drives write it in capitals."""
+    return path.suffix.lower()
+
+
 def _kind(paths: Sequence[Path]) -> str:
-    endings = {path.suffix for path in paths}
+    endings = {_suffix(path) for path in paths}
     if endings == {UNET}:
         return "unet"
     if endings <= set(FOUNDATION):
@@ -136,11 +182,16 @@ def _kind(paths: Sequence[Path]) -> str:
     raise Refused(f"{paths[0].name} is not a model: models end with .pkl, .pth or .safetensors.")
 
 
-def _stamp(model: str | Path) -> str | tuple[str, int, int]:
-    if isinstance(model, str):
-        return model
+def _stamp(model: Path) -> Stamp:
     try:
         stat = model.stat()
     except OSError as error:
         raise ModelError(f"The model {model} cannot be read: {error.strerror or error}.") from error
     return str(model), stat.st_mtime_ns, stat.st_size
+
+
+def _stamp_if_there(model: Path | None) -> Stamp | None:
+    try:
+        return _stamp(model) if model is not None else None
+    except ModelError:
+        return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import ntpath
+import logging
 import os
 from pathlib import Path
 
 from ..errors import HostError
+
+logger = logging.getLogger(__name__)
 
 RECORDS = ("instructions", "executed_instructions", "failed_instructions")
 FOLDERS = ("projects", "datasets", *RECORDS)
@@ -48,10 +50,21 @@ class SyncFolder:
         self.instructions, self.executed, self.failed = (self.root / name for name in RECORDS)
 
     def prepare(self) -> None:
-        """Makes the folders that RootPainter expects."""
+        """Makes the folders that RootPainter expects, and the sync folder itself where nothing but that is missing.
+
+        Raises:
+            HostError: it cannot be made, or there is not even the folder that would hold it.
+        """
         try:
+            if not self.root.exists():
+                self.root.mkdir()
+                logger.info("The sync folder %s did not exist and was made.", self.root)
             for name in FOLDERS:
-                (self.root / name).mkdir(parents=True, exist_ok=True)
+                (self.root / name).mkdir(exist_ok=True)
+        except FileNotFoundError as error:
+            # A drive that is not connected, or a slip of the pen: what is made there would be found by no window.
+            message = f"The sync folder {self.root} does not exist. Check its name, and that its drive is connected."
+            raise HostError(message) from error
         except OSError as error:
             message = f"The sync folder {self.root} cannot be used: {error}. Choose a folder you can write to."
             raise HostError(message) from error
@@ -79,7 +92,12 @@ class SyncFolder:
 
 
 def plain_name(name: object) -> str:
-    """`name` if it is a bare file name on every operating system, else raises `Refused`."""
-    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or ntpath.basename(name) != name:
+    """`name` if it is a bare file name, which leads to no other folder, else raises `Refused`.
+
+    Slashes of both kinds count on every system. Colons lead to other drives on Windows only; on macOS, what Finder
+    shows as a slash in a file name is one.
+    """
+    leading_away = "/\\\0:" if os.name == "nt" else "/\\\0"
+    if not isinstance(name, str) or name in ("", ".", "..") or any(sign in name for sign in leading_away):
         raise Refused(f"{name!r} is not a plain file name.")
     return name

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from .jobs import JobFile
 from .logs import Journal
 from .models import Models
 from .requests import SegmentRequest
+from .worker import Further
 
 if TYPE_CHECKING:
     from ..segment.folder import FolderJob
@@ -20,18 +22,34 @@ if TYPE_CHECKING:
 HIDDEN = ".rootfm"
 """Folder beside the masks for what RootPainter must not take for a mask."""
 SHEET = f"{HIDDEN}/overview.png"
+FEW = 4
+"""Images that a window may ask for ahead of the one on the screen before they count as many."""
+NAMED = 3
+"""Images whose causes stand in one message."""
+SECONDS_OF_PAUSE = 10.0
+"""What cost a whole image in vain, as on a full disk, is not done again within this time."""
 
 
 class ProjectSegmenting:
     """The images that a project's window is about to show, one at a time, so that newer wishes come first."""
 
-    def __init__(self, request: SegmentRequest, models: Models, journal: Journal) -> None:
+    def __init__(self, request: SegmentRequest, models: Models, journal: Journal, further: Further) -> None:
         self.request = request
         self.instruction = request.instruction
-        self._models, self._journal = models, journal
+        self._models, self._further = models, further
+        self._pause = _Pause()
         self._names = deque(request.names)
         self._failed: dict[str, str] = {}
+        self._in_vain = False
         self._token = CancelToken()
+
+    @property
+    def many(self) -> bool:
+        """Whether more images are left than a window asks for ahead of the one on the screen."""
+        return len(self._names) > FEW
+
+    def wait(self) -> None:
+        """Nobody waits for word."""
 
     def run(self, between: Callable[[], None]) -> bool:
         """Makes the next mask; whether that was the last.
@@ -39,9 +57,10 @@ class ProjectSegmenting:
         Raises:
             ImageError: images could not be segmented. It may help to run it again, for they may be incomplete yet; only
                 these are tried then.
-            OSError: the folder of images cannot be reached just now.
+            OSError: the folder of images cannot be reached, or that of the masks not be written to, just now.
         """
         _reach(self.request.images)
+        self._pause.check()
         if self._names:
             name = self._names[0]
             if self.request.wanted(name):
@@ -50,7 +69,11 @@ class ProjectSegmenting:
         if not self._names and self._failed:
             failed, self._failed = self._failed, {}
             self._names.extend(failed)
-            raise ImageError(" ".join(failed.values()))
+            error = ImageError(_sentence(failed.values()))
+            if self._in_vain:
+                self._pause.begin(error)
+            self._in_vain = False
+            raise error
         return not self._names
 
     def interrupt(self) -> None:
@@ -77,31 +100,48 @@ class ProjectSegmenting:
             overwrite=True,
             confidence=request.confidence,
         )
-        for failed in job.run(cancel=self._token).failed:
-            self._failed[name] = failed.cause
+        tiles: list[int] = []
+        try:
+            failed = job.run(cancel=self._token, tiles=lambda done, *_: tiles.append(done)).failed
+        except OSError as error:
+            self._pause.begin(error)
+            raise
+        if failed:
+            self._failed[name] = failed[0].cause
+            self._in_vain = self._in_vain or bool(tiles)  # An image that cannot be read costs little.
+        elif len(self._names) > 1 and not request.again:  # Else the next start makes it once more.
+            self._further(self.instruction)
 
 
 class FolderSegmenting:
     """A whole folder, with its progress in a file that the window reads."""
 
-    def __init__(self, request: SegmentRequest, models: Models, journal: Journal) -> None:
+    many = True
+    """It is done in one part; urgent work comes between its images."""
+
+    def __init__(self, request: SegmentRequest, models: Models, journal: Journal, further: Further) -> None:
         self.request = request
         self.instruction = request.instruction
-        self._models, self._journal = models, journal
+        self._models, self._journal, self._further = models, journal, further
         self._token = CancelToken()
+        self._pause = _Pause()
         self._file = JobFile(request.output, request.job or request.instruction.file, len(request.names), journal)
-        self._file.queue()
         self._put_off = False
+
+    def wait(self) -> None:
+        """It is queued; the window sees so."""
+        self._file.queue()
 
     def run(self, between: Callable[[], None]) -> bool:
         """Makes all masks; what fails is listed and does not stop the rest.
 
         Raises:
             RootFMError: the model cannot be used, or no image can be worked on.
-            OSError: a folder cannot be reached just now. To run it again makes what is missing.
+            OSError: a folder cannot be reached or written to just now. To run it again makes what is missing.
         """
         request = self.request
         _reach(request.images)
+        self._pause.check()
         names = [name for name in request.names if name not in self._file.made]
         if not request.job:  # A window that knows us hears of masks that are not ours; for another one they are done.
             names = [name for name in names if request.wanted(name)]
@@ -126,6 +166,8 @@ class FolderSegmenting:
                 raise Cancelled("Stopped on request.") from error
             self._file.queue()
             self._reach_all()  # Whatever noticed it, a drive that is away comes back.
+            if isinstance(error, OSError):
+                self._pause.begin(error)
             raise
         self._end(job, already)
         return True
@@ -179,8 +221,13 @@ class FolderSegmenting:
         )
 
     def _show(self, job: FolderJob, done: int, current: str) -> None:
+        from ..segment.report import Status
+
         self._keep(job)
-        self._file.show(done, current, [(result.image.name, result.brief) for result in job.report.failed])
+        written = self._file.show(done, current, [(result.image.name, result.brief) for result in job.report.failed])
+        # What was made again is known by the file alone, all else by the masks.
+        if (written or not self.request.again) and job.report.having(Status.MADE):
+            self._further(self.instruction)
 
     def _end(self, job: FolderJob | None, already: int) -> None:
         failed = job.report.failed if job is not None else []
@@ -191,6 +238,30 @@ class FolderSegmenting:
             self._show(job, len(self.request.names), "")
         self._file.end("done", message, SHEET if job is not None and job.preview else None)
         self._journal.tell(message, self.request.messages)
+
+
+class _Pause:
+    """After work in vain, tries fail for a while in the same words and at no cost."""
+
+    def __init__(self) -> None:
+        self._words = ""
+        self._since = 0.0
+
+    def begin(self, error: Exception) -> None:
+        """Work was in vain."""
+        self._words, self._since = str(error), time.monotonic()
+
+    def check(self) -> None:
+        """Raises OSError while the pause lasts."""
+        if self._words and time.monotonic() - self._since < SECONDS_OF_PAUSE:
+            raise OSError(self._words)
+
+
+def _sentence(causes: Collection[str]) -> str:
+    """Why images failed: the first causes in full, the rest in number, or a window could not show it."""
+    named = " ".join(list(causes)[:NAMED])
+    left = len(causes) - NAMED
+    return f"{named} And {left} more could not be segmented." if left > 0 else named
 
 
 def _reach(*folders: Path) -> None:

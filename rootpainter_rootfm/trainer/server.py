@@ -10,15 +10,15 @@ from threading import Event
 from typing import Any
 
 from .. import __version__, files
-from .fine_tuning import FineTuning
 from .heartbeat import Heartbeat
 from .instructions import STARTS, Instruction, InstructionBox
 from .logs import Journal
 from .machine import describe
-from .models import UNET, Models, for_unet, newest
+from .models import Models, for_unet
 from .paths import SyncFolder
-from .requests import SegmentRequest, TrainingRequest, absolute, find_messages
+from .requests import SegmentRequest, find_messages
 from .segmenting import FolderSegmenting, ProjectSegmenting
+from .trainings import Trainings
 from .unet import UNetTrainer
 from .worker import Outcome, Work, Worker, attempt
 
@@ -46,6 +46,7 @@ class Server:
         self.worker = Worker(self._box.begin)
         self._models = Models(sync)
         self._unet = UNetTrainer(self._journal, unet_options)
+        self._trainings = Trainings(sync, self._box, self.worker, self._unet, self._models, self._journal)
         self._heartbeat = Heartbeat(sync.root, self._state)
         self._machine: dict[str, Any] = {"device": "", "devices": [], "models": []}
         self._looked = 0.0
@@ -54,7 +55,7 @@ class Server:
         self._away = False
         self._answers: dict[str, Callable[[Instruction], bool]] = {
             "segment": self._segment,
-            "start_training": self._start_training,
+            "start_training": self._trainings.start,
             "stop_training": self._stop_training,
             "trainer_status": self._trainer_status,
         }
@@ -68,8 +69,10 @@ class Server:
 
         Raises:
             SecondTrainer: a trainer already serves the folder, or has taken it over.
+            HostError: the folder cannot be used.
         """
-        self.begin()
+        if not self.begin():
+            return True
         try:
             self.worker.start()
             while not self._ended.wait(SECONDS_BETWEEN_POLLS):
@@ -78,10 +81,11 @@ class Server:
             ended = self.wind_up()
         return ended
 
-    def begin(self) -> None:
-        """Takes the sync folder, and takes up what an earlier run left."""
+    def begin(self) -> bool:
+        """Takes the sync folder, and takes up what an earlier run left; False when it was to end before that."""
         self.sync.prepare()
-        self._heartbeat.claim()
+        if not self._heartbeat.claim(ended=self._ended):
+            return False
         self._journal.log(f"Trainer {__version__} started for {self.sync.root}")
         self._look_at_machine()
         self._heartbeat.beat()
@@ -90,6 +94,7 @@ class Server:
                 self._give_up(instruction)
             else:
                 self._answer(instruction)
+        return True
 
     def _try_tick(self) -> None:
         """A `tick` that outlives a network drive which is away for a while, as all work does."""
@@ -113,6 +118,9 @@ class Server:
         for instruction in self._box.take():
             self._answer(instruction)
         self._settle()
+        training = self._trainings.due()
+        if training is not None:
+            self._answer(training)
         self._journal.catch_up()
         if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
             self._look_at_machine()
@@ -124,10 +132,7 @@ class Server:
         self._box.release()
         self._unet.end()
         self._settle()
-        if self.worker.training is not None:
-            # Its step did not end in time, which is chance: none that was stopped begins again by itself.
-            self._box.finish(self.worker.training.instruction)
-            self.worker.training.drop()
+        self._trainings.end()
         self._heartbeat.stop()
         self._journal.log("Trainer stopped")
         return ended
@@ -156,69 +161,39 @@ class Server:
         # One that is tried again knows what it has done.
         work = self._works.get(instruction.file) or self._work(request)
         self._works[instruction.file] = work
+        work.wait()
         self.worker.add(work, urgent=request.of_project)
-        if request.of_project and not self._training_request():
+        if request.of_project and not self._trainings.request:
             # Who goes from image to image may believe that training is on.
             self._journal.show("Network not training", request.messages)
         return True
 
     def _work(self, request: SegmentRequest) -> Work:
         kind = ProjectSegmenting if request.of_project else FolderSegmenting
-        return kind(request, self._models, self._journal)
-
-    def _start_training(self, instruction: Instruction) -> bool:
-        request = TrainingRequest.parse(instruction, self.sync)
-        busy = self._training_request()
-        if busy is not None:
-            # RootPainter's own trainer ignores this in silence; its user waits for a training that never begins.
-            message = f"Training of {busy.project} is running already."
-            if busy.models != request.models:
-                message = f"Training not started: the project {busy.project} is being trained. Stop that first."
-            self._journal.tell(message, request.messages)
-            return False
-        latest = newest(request.models)
-        if latest is not None and latest.suffix == UNET or latest is None and not request.model:
-            self._unet.train(request, absolute(instruction.content, self.sync))
-            return True
-        training = FineTuning(request, self._models, self._journal)
-        if self.worker.busy:
-            training.wait()
-        self.worker.train(training)
-        return True
+        return kind(request, self._models, self._journal, self._box.further)
 
     def _give_up(self, instruction: Instruction) -> None:
         """It brings the trainer down; a window that follows it hears so."""
-        reason = f"Given up: the trainer ended unexpectedly {STARTS} times while it worked on this."
+        reason = f"Given up: the trainer ended unexpectedly {STARTS} times while it worked on this and came no further."
 
         def leave_word() -> None:
             if instruction.name == "segment":
                 self._work(SegmentRequest.parse(instruction, self.sync)).abandon(reason)
             else:
-                self._fine_tuning(instruction).abandon(reason)
+                self._trainings.abandon(instruction, reason)
 
         attempt(instruction, leave_word)
         self._box.fail(instruction, reason)
 
-    def _fine_tuning(self, instruction: Instruction) -> FineTuning:
-        return FineTuning(TrainingRequest.parse(instruction, self.sync), self._models, self._journal)
-
     def _stop_training(self, instruction: Instruction) -> bool:
         self._settle()  # One that has just failed waits for its next try.
-        for waiting in self._box.withdraw(lambda waiting: waiting.name == "start_training"):
-            self._fine_tuning(waiting).drop()
-        if self._unet.training is not None:
-            self._unet.stop_training(instruction, absolute(instruction.content, self.sync))
-            return True
-        training = self.worker.training
-        if training is not None:
-            training.stop()
-        return False
+        return self._trainings.stop(instruction)
 
     def _trainer_status(self, instruction: Instruction) -> bool:
         job = instruction.own.get("cancel")
         if isinstance(job, str) and job:
             self._cancel(job)
-        training = self._training_request()
+        training = self._trainings.request
         status: dict[str, Any] = {
             "timestamp": time.time(),
             "training": training is not None,
@@ -241,10 +216,6 @@ class Server:
             self._box.finish(work.instruction)
         for instruction in self._unet.cancel(job):
             self._box.finish(instruction)
-
-    def _training_request(self) -> TrainingRequest | None:
-        training = self.worker.training
-        return training.request if training is not None else self._unet.training
 
     def _settle(self) -> None:
         """Puts away what was finished or failed since the last time."""
@@ -271,7 +242,7 @@ class Server:
 
     def _state(self) -> dict[str, Any]:
         """What the heartbeat shows."""
-        training = self._training_request()
+        training = self._trainings.request
         running = self.worker.running
         segmenting = running.request if running is not None else self._unet.segmenting
         project = training or segmenting

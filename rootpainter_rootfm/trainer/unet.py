@@ -63,6 +63,11 @@ class UNetTrainer:
         return self._training
 
     @property
+    def stopping(self) -> bool:
+        """Whether training was asked to end and has not yet."""
+        return any(asked.name == "stop_training" for asked in self._asked.values())
+
+    @property
     def segmenting(self) -> SegmentRequest | None:
         """The folder or images being segmented."""
         return self._jobs[0].request if self._jobs else None

@@ -45,7 +45,8 @@ class UNetProcess:
         self.folder = Path(tempfile.mkdtemp(prefix="rootfm-unet-"))
         self._later: dict[str, str] = {}
         self._given: set[str] = set()
-        command = [sys.executable, "-m", f"{__package__}.unet_child", str(self.folder), *options]
+        # -P: files in the folder where the user happens to be must not take the place of Python's own modules.
+        command = [sys.executable, "-P", "-m", f"{__package__}.unet_child", str(self.folder), *options]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE)
         logger.info("RootPainter's own trainer runs as process %d", self._process.pid)
 

@@ -23,11 +23,22 @@ MAY_PASS = (OSError, ImageError, ModelError, WeightsError)
 """Causes that may be over in a moment, as when a synchronised model file is not complete yet."""
 
 
+Further = Callable[[Instruction], None]
+"""Called where work has come to where the next start of the trainer would go on, as with a mask or a better model."""
+
+
 class Work(Protocol):
     """A piece of work that comes from one instruction."""
 
     instruction: Instruction
     request: SegmentRequest
+
+    @property
+    def many(self) -> bool:
+        """Whether so much of it is left that neither a folder nor a training should wait for all of it."""
+
+    def wait(self) -> None:
+        """It is queued; leaves word for who waits for it."""
 
     def run(self, between: Callable[[], None]) -> bool:
         """Does a part of it; whether that was the last. Calls `between` wherever something urgent may be done."""
@@ -165,12 +176,15 @@ class Worker:
             self._step()
 
     def do_next(self) -> None:
-        """Does the most urgent piece of work, or one step of training."""
+        """Does the most urgent piece of work, or one step of training.
+
+        Between the images of a project's long request, which ends a part after each, training goes on by a step.
+        """
         if self._do_urgent():
             return
-        if self._later:
-            self._do(self._later)
-        elif self._training is not None:
+        if self._later and (self._do(self._later) or self._urgent):
+            return
+        if self._training is not None:
             self._step()
 
     def _do_urgent(self) -> bool:
@@ -187,11 +201,12 @@ class Worker:
         while not self._ending and self._do_urgent():
             pass
 
-    def _do(self, queue: deque[Work]) -> None:
+    def _do(self, queue: deque[Work]) -> bool:
+        """Does a part of the next work in a queue; whether that was its last."""
         urgent = queue is self._urgent
         with self._changed:
             if not queue:
-                return  # It was cancelled in this moment.
+                return True  # It was cancelled in this moment.
             # The image asked for last is the one on the screen; folders are done in their order.
             work = queue.pop() if urgent else queue.popleft()
             self._running.append(work)
@@ -205,10 +220,13 @@ class Worker:
         outcome = attempt(work.instruction, part)
         with self._changed:
             self._running.remove(work)
-            if not finished:
+            if urgent and not finished and work.many:
+                self._later.append(work)  # Its first image was the one on the screen; nobody looks at the others yet.
+            elif not finished:
                 queue.appendleft(work)
         if finished and not self._ending:
             self.outcomes.put(outcome)
+        return finished
 
     def _step(self) -> None:
         outcome = attempt(self._training.instruction, self._advance)

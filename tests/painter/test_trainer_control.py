@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from PyQt5 import QtCore
 
 from rootpainter_rootfm.painter import trainer_control
-from rootpainter_rootfm.painter.exchange import SILENT_AFTER, Heartbeat
+from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_control import TrainerControl
-from rootpainter_rootfm.painter.trainer_life import Life
+from rootpainter_rootfm.painter.trainer_life import SILENT_AFTER, Life
 
-BEAT = Heartbeat(beat=1, host="lab", pid=7, state="segmenting", device="cpu", job={"id": "abc", "folder": "masks"})
+BEAT = Heartbeat(
+    beat=1, host=platform.node(), pid=7, state="segmenting", device="cpu", job={"id": "abc", "folder": "masks"}
+)
 
 
 @pytest.fixture
@@ -73,3 +77,10 @@ def test_trainer_that_the_user_starts_is_meant_to_run_from_then_on(sync, launche
     assert trainer.life is Life.SILENT and not trainer.expected and not launched
     trainer.start()
     assert trainer.expected and launched == [trainer]
+
+
+def test_its_process_takes_no_module_from_the_folder_where_the_user_is(sync, monkeypatch, qapp):
+    monkeypatch.setattr(QtCore.QProcess, "start", lambda process: None)
+    trainer = control(sync, wanted=True)
+    trainer._launch()
+    assert trainer._process.arguments()[0] == "-P"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 
-from rootpainter_rootfm.painter.exchange import SILENT_AFTER, Heartbeat
-from rootpainter_rootfm.painter.trainer_life import Judge, Life
+from rootpainter_rootfm.painter.exchange import Heartbeat
+from rootpainter_rootfm.painter.trainer_life import SILENT_AFTER, SILENT_ELSEWHERE_AFTER, Judge, Life
 
-BEAT = Heartbeat(beat=1, host="lab", pid=7, state="idle", device="cpu")
+BEAT = Heartbeat(beat=1, host=platform.node(), pid=7, state="idle", device="cpu")
 
 
 def test_no_heartbeat_is_silence_at_once():
@@ -35,6 +36,15 @@ def test_same_beat_for_too_long_is_silence_before_and_after_life():
     assert judge.see(BEAT, SILENT_AFTER + 0.1) is Life.SILENT
     assert judge.see(replace(BEAT, beat=2), 8) is Life.ALIVE
     assert judge.see(replace(BEAT, beat=2), 8 + SILENT_AFTER + 0.1) is Life.SILENT
+
+
+def test_beat_of_another_machine_may_come_late():
+    judge, elsewhere = Judge(), replace(BEAT, host="lab")
+    judge.see(elsewhere, 0)
+    assert judge.see(elsewhere, SILENT_AFTER + 0.1) is Life.UNKNOWN
+    assert judge.see(replace(elsewhere, beat=9), 40) is Life.ALIVE
+    assert judge.see(replace(elsewhere, beat=9), 80) is Life.ALIVE
+    assert judge.see(replace(elsewhere, beat=9), 40 + SILENT_ELSEWHERE_AFTER + 0.1) is Life.SILENT
 
 
 def test_look_that_finds_nothing_is_no_end_before_its_time():

@@ -48,7 +48,7 @@ def training(world, model, monkeypatch):
     request = TrainingRequest.parse(
         Instruction("start_training_1", "start_training", world.training_content()), world.sync
     )
-    return FineTuning(request, Models(world.sync), Journal(world.root))
+    return FineTuning(request, Models(world.sync), Journal(world.root), lambda instruction: None)
 
 
 def test_a_model_that_is_put_in_has_all_the_patience(training):

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from rootpainter_rootfm.trainer import instructions
+from rootpainter_rootfm.trainer import begun, instructions
 from rootpainter_rootfm.trainer.instructions import InstructionBox
 from rootpainter_rootfm.trainer.paths import SyncFolder
 
@@ -181,6 +181,34 @@ def test_an_instruction_that_brings_the_trainer_down_at_every_start_is_known_as_
     assert not box.deadly(todo)
 
 
+def test_work_that_comes_further_in_each_life_of_the_trainer_is_never_known_as_deadly(sync, reports, monkeypatch):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (todo,) = box.take()
+    for _ in range(instructions.STARTS + 1):
+        box.begin(todo)
+        box.further(todo)
+        box = InstructionBox(sync, reports)
+        (todo,) = box.resume()
+    assert not box.deadly(todo)
+    for _ in range(instructions.STARTS):
+        box.begin(todo)
+        box = InstructionBox(sync, reports)
+    assert box.deadly(todo), "from here on it brings the trainer down"
+
+
+def test_that_work_comes_further_is_noted_once_and_not_with_every_image(sync, reports, monkeypatch):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (todo,) = box.take()
+    written = []
+    monkeypatch.setattr(begun.files, "write_text", lambda path, text: written.append(text))
+    for _ in range(9):
+        box.begin(todo)
+        box.further(todo)
+    assert len(written) == 2
+
+
 def test_an_end_in_good_order_does_not_count_as_an_unexpected_one(sync, reports):
     put(sync, "segment_1", {})
     box = InstructionBox(sync, reports)
@@ -254,6 +282,15 @@ def test_an_instruction_that_the_window_took_back_is_no_fault(sync, reports, at_
     box.take()
     path.unlink()
     assert box.take() == [] and reports == []
+
+
+def test_one_that_somebody_took_away_while_it_waited_is_not_tried_again_and_no_fault(sync, reports, at_once):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (instruction,) = box.take()
+    (sync.instructions / ".rootfm_taken" / "segment_1").unlink()
+    assert not box.retry(instruction, "The model is not there.")
+    assert box.take() == [] and reports == [] and names(sync.failed) == []
 
 
 def test_a_vanished_folder_of_instructions_is_made_again(sync, reports):

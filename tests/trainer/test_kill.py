@@ -33,7 +33,7 @@ from rootpainter_rootfm.trainer.paths import SyncFolder
 torch.set_num_threads(1)
 for name in ("trunc_normal_", "kaiming_uniform_", "uniform_"):
     setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)  # the weights are read from a file anyway
-heartbeat.Heartbeat.claim.__defaults__ = (0.3,)
+heartbeat.SECONDS_TO_PROVE_LIFE = 0.3
 instructions.STARTS = 10**6
 fine_tuning.PATIENCE = 10**6
 plain = fine_tune_settings.FineTuneSettings

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.errors import ModelError
-from rootpainter_rootfm.segment import making
+from rootpainter_rootfm.errors import MaskError, ModelError
+from rootpainter_rootfm.segment import engine, making
+from rootpainter_rootfm.segment.report import Status
 from rootpainter_rootfm.trainer import instructions, jobs, segmenting, server
 from tests.trainer.sync_world import tree
 
@@ -191,6 +192,29 @@ def test_a_job_that_brings_the_trainer_down_is_given_up_and_those_behind_it_are_
     assert at_work.settle(deadly) == "failed" and "ended unexpectedly" in at_work.reason(deadly)
     assert at_work.job()["state"] == "failed" and "ended unexpectedly" in at_work.job()["message"]
     assert at_work.settle(behind) == "executed" and at_work.job("out2")["state"] == "done"
+
+
+@pytest.mark.parametrize("own", [{"job": "j1"}, {"job": "j1", "again": True}])
+def test_a_folder_that_comes_further_in_each_life_of_the_trainer_is_never_given_up(at_work, own, monkeypatch):
+    monkeypatch.setattr(jobs, "SECONDS_BETWEEN_WRITES", 0)
+    names = [f"{number}.png" for number in range(8)]
+    at_work.images(names)
+    real = segmenting.FolderSegmenting._show
+
+    def show(self, job, done, current):
+        real(self, job, done, current)
+        if len(job.report.having(Status.MADE)) == 2:
+            raise Death
+
+    monkeypatch.setattr(segmenting.FolderSegmenting, "_show", show)
+    file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth") | {"rootfm": own})
+    for _ in range(instructions.STARTS):
+        with pytest.raises(Death):
+            at_work.turn()
+        at_work.server._heartbeat.stop()  # only so that the next one need not wait
+        at_work.start()
+    monkeypatch.setattr(segmenting.FolderSegmenting, "_show", real)
+    assert at_work.settle(file) == "executed" and at_work.job()["state"] == "done"
 
 
 def test_an_end_that_was_asked_for_is_no_crash_however_long_the_work_at_hand_still_takes(at_work, monkeypatch):
@@ -445,6 +469,7 @@ def test_a_full_disk_is_said_and_the_trainer_goes_on(at_work, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         real(source, target)
 
+    monkeypatch.setattr(segmenting, "SECONDS_OF_PAUSE", 0)
     monkeypatch.setattr(files.os, "replace", full)
     file = at_work.ask_image("a.png")
     at_work.until(lambda: any("No space left" in text for text in at_work.messages()))
@@ -452,3 +477,90 @@ def test_a_full_disk_is_said_and_the_trainer_goes_on(at_work, monkeypatch):
     monkeypatch.setattr(files.os, "replace", real)
     assert at_work.settle(file) == "executed"
     assert (at_work.root / "projects/p/segmentations/a.png").exists()
+
+
+class Segmented(list):
+    write = staticmethod(masks.write)
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """A disk on which there is room for no mask; how often an image was segmented in spite of that."""
+    segmented, real = Segmented(), engine.Segmenter.segment
+
+    def segment(self, *given):
+        segmented.append(1)
+        return real(self, *given)
+
+    def write(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(engine.Segmenter, "segment", segment)
+    monkeypatch.setattr(making.masks, "write", write)
+    monkeypatch.setattr(instructions, "TRIES", 9)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    return segmented
+
+
+def test_an_image_is_not_segmented_at_every_try_while_the_disk_is_full(at_work, full):
+    file = at_work.ask_image("a.png")
+    assert at_work.settle(file) == "failed"
+    assert "No space left on device" in at_work.reason(file) and "Free some space" in at_work.reason(file)
+    assert len(full) == 1
+
+
+def test_an_image_whose_own_mask_is_refused_is_not_segmented_at_every_try_either(at_work, full, monkeypatch):
+    monkeypatch.setattr(making.masks, "write", lambda *_: (_ for _ in ()).throw(MaskError("a.png is in use.")))
+    file = at_work.send("segment", at_work.image_content(["a.png", "b.jpg"]))
+    assert at_work.settle(file) == "failed"
+    assert "a.png is in use" in at_work.reason(file) and len(full) == 2
+
+
+def test_a_folder_waits_for_room_on_its_disk_and_goes_on(at_work, full, monkeypatch):
+    names = [f"{number}.png" for number in range(12)]
+    at_work.images(names)
+    with monkeypatch.context() as patch:
+        patch.setattr(instructions, "TRIES", 10**6)
+        file = at_work.send("segment", folder(names, "projects/p/models/000001_1.pth"))
+        for _ in range(9):
+            at_work.turn()
+        assert at_work.job()["state"] == "queued" and len(full) < 12
+        assert "No space left on device" in at_work.heart()["last_error"]["message"]
+        patch.setattr(making.masks, "write", full.write)
+        patch.setattr(segmenting, "SECONDS_OF_PAUSE", 0)
+        assert at_work.settle(file) == "executed"
+    assert (at_work.job()["state"], at_work.job()["failed"]) == ("done", [])
+
+
+def test_a_folder_whose_disk_stays_full_has_failed_and_says_why(at_work, full):
+    file = at_work.send("segment", folder(["a.png", "c.png"], "projects/p/models/000001_1.pth"))
+    assert at_work.settle(file) == "failed"
+    assert at_work.job()["state"] == "failed" and "No space left on device" in at_work.job()["message"]
+
+
+def test_of_many_images_that_cannot_be_read_the_first_are_named_and_the_others_counted(at_work, monkeypatch):
+    monkeypatch.setattr(instructions, "TRIES", 2)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    names = [f"broken{number}.png" for number in range(7)]
+    for name in names:
+        (at_work.root / "datasets/d" / name).write_bytes(b"no image")
+    file = at_work.send("segment", at_work.image_content(names))
+    assert at_work.settle(file) == "failed"
+    reason = at_work.reason(file)
+    assert [name in reason for name in names] == [True] * 3 + [False] * 4
+    assert reason.strip().endswith("And 4 more could not be segmented.")
+
+
+def test_a_job_that_is_given_up_is_never_shown_as_queued_before(at_work, monkeypatch):
+    shown = []
+    real = jobs.JobFile._write
+
+    def write(self, state, *rest):
+        shown.append(state)
+        real(self, state, *rest)
+
+    monkeypatch.setattr(jobs.JobFile, "_write", write)
+    file = at_work.send("segment", folder(["a.png"], "projects/p/models/000001_1.pth"))
+    (instruction,) = at_work.server._box.take()
+    at_work.server._give_up(instruction)
+    assert shown == ["failed"] and at_work.settle(file) == "failed"

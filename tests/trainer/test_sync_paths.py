@@ -1,6 +1,8 @@
 """Which paths an instruction may name."""
 
 import json
+import logging
+import os
 import sys
 
 import pytest
@@ -68,7 +70,7 @@ def test_what_is_no_path_is_refused(sync, text):
         sync.path(text)
 
 
-@pytest.mark.parametrize("name", ["../a.png", "a/b.png", "a\\b.png", "C:a.png", "", "..", 7, "a\0.png"])
+@pytest.mark.parametrize("name", ["../a.png", "a/b.png", "a\\b.png", "C:\\a.png", "", "..", 7, "a\0.png"])
 def test_file_names_are_bare_names_on_every_system(name):
     with pytest.raises(Refused):
         plain_name(name)
@@ -99,6 +101,29 @@ def test_without_a_known_sync_folder_it_says_which_option_to_give(home, text, mo
         (home / "root_painter_settings.json").write_text(text)
     with pytest.raises(HostError, match="--syncdir"):
         find_sync_dir(None)
+
+
+@pytest.mark.parametrize("name", ["3:12 root.png", "C:a.png"])
+def test_a_colon_is_refused_only_where_it_names_a_drive(name, monkeypatch):
+    monkeypatch.setattr(os, "name", "posix")
+    assert plain_name(name) == name
+    monkeypatch.setattr(os, "name", "nt")
+    with pytest.raises(Refused):
+        plain_name(name)
+
+
+def test_a_sync_folder_is_made_where_only_itself_is_missing_and_that_is_said(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        SyncFolder(tmp_path / "sync").prepare()
+        SyncFolder(tmp_path / "sync").prepare()
+    assert (tmp_path / "sync" / "instructions").is_dir()
+    assert caplog.text.count("did not exist and was made") == 1
+
+
+def test_a_drive_that_is_not_connected_is_no_new_sync_folder(tmp_path):
+    with pytest.raises(HostError, match="lab.sync does not exist. Check its name"):
+        SyncFolder(tmp_path / "lab" / "sync").prepare()
+    assert not (tmp_path / "lab").exists()
 
 
 def test_a_sync_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):

@@ -217,6 +217,16 @@ def test_an_ensemble_of_both_kinds_is_refused_in_words(sync, paths):
         for_unet(parse(sync, FOLDER | {"model_paths": paths}))
 
 
+def test_the_ending_of_a_model_may_stand_in_capitals(sync):
+    models = sync.root / "projects/p/models"
+    assert not for_unet(parse(sync, FOLDER | {"model_paths": ["X.PTH"]}))
+    assert for_unet(parse(sync, FOLDER | {"model_paths": ["X.PKL"]}))
+    for name in ("000002_1.pth", "000009_1.PTH"):
+        (models / name).touch()
+    assert newest(models).name == "000009_1.PTH"
+    assert not for_unet(parse(sync, IMAGE))
+
+
 def test_a_file_that_is_no_model_is_refused_by_name(sync):
     with pytest.raises(Refused, match="photo.png"):
         for_unet(parse(sync, FOLDER | {"model_paths": ["photo.png"]}))

@@ -123,6 +123,34 @@ def test_it_is_not_asked_whether_it_trains_before_it_has_answered_to_start(promp
     assert prompt.heart()["state"] == "training"
 
 
+def test_who_stops_training_and_starts_it_again_at_once_gets_a_training(prompt, monkeypatch):
+    prompt.project()
+    assert prompt.settle(prompt.send("start_training", prompt.training_content()), 10) == "executed"
+    monkeypatch.setattr(Prompt, "thinks", True)
+    prompt.send("stop_training", {"message_dir": "projects/p/messages"})
+    prompt.server.tick()
+    second = prompt.send("start_training", prompt.training_content())
+    prompt.server.tick()
+    process = prompt.server._unet._process
+    assert [file.rpartition("_")[0] for file in process.given] == ["start_training", "stop_training"]
+    monkeypatch.setattr(Prompt, "thinks", False)
+    assert prompt.settle(second, 10) == "executed"
+    assert process.given[2].startswith("start_training_") and prompt.heart()["state"] == "training"
+
+
+def test_the_process_takes_no_module_from_the_folder_where_the_user_is(monkeypatch):
+    commands = []
+
+    def popen(command, **_):
+        commands.append(command)
+        raise OSError("no process is needed")
+
+    monkeypatch.setattr(unet_process.subprocess, "Popen", popen)
+    with pytest.raises(OSError, match="no process"):
+        UNetProcess(())
+    assert commands[0][1:3] == ["-P", "-m"]
+
+
 def test_start_and_stop_are_handed_over_one_after_the_other_and_images_wait_for_neither(monkeypatch):
     class Popen:
         pid = 1

@@ -14,6 +14,7 @@ class Job:
     """Work of some parts that notes when each is done."""
 
     request = None
+    many = False
 
     def __init__(self, name, log, parts=1, urgent_parts=False, error=None, meanwhile=None):
         self.instruction = Instruction(name, "segment", {})
@@ -103,6 +104,33 @@ def test_the_image_asked_for_last_comes_first_and_the_others_are_not_forgotten()
     assert log[:2] == ["old", "new"]
     assert sorted(log) == ["new"] * 2 + ["old"] * 3
     assert sorted(outcomes(worker)) == [("new", "finished"), ("old", "finished")]
+
+
+def long_request(log, parts=4):
+    """A project's request for so many images that others must not wait for all of them."""
+    job = Job("long", log, parts, urgent_parts=True)
+    job.many = True
+    return job
+
+
+def test_a_training_goes_on_between_the_images_of_a_long_request():
+    worker, log = Worker(nobody), []
+    worker.train(Course(log, steps=9))
+    worker.add(long_request(log), urgent=True)
+    run_all(worker)
+    assert log[:7] == ["long", "long", "step", "long", "step", "long", "step"]
+    assert outcomes(worker)[0] == ("long", "finished")
+
+
+def test_of_a_long_request_only_the_first_image_goes_before_a_folder_and_none_before_the_image_on_the_screen():
+    worker, log = Worker(nobody), []
+    folder, job = Job("folder", log, parts=2), long_request(log)
+    job.meanwhile = lambda: worker.add(Job("now", log), urgent=True) if job.parts == 2 else None
+    worker.train(Course(log, steps=1))
+    worker.add(folder, urgent=False)
+    worker.add(job, urgent=True)
+    run_all(worker)
+    assert log == ["long", "folder", "folder", "long", "now", "long", "step", "long"]
 
 
 def test_a_training_that_is_stopped_ends_between_the_images_of_a_folder():

@@ -1,0 +1,67 @@
+"""Who stops training and starts it again at once gets a training, however long the first takes to end."""
+
+import pytest
+
+STOP = {"message_dir": "projects/p/messages"}
+
+
+@pytest.fixture
+def stopping(world, model):
+    """A training that was stopped and has not ended yet."""
+    world.project(model=model)
+    world.project("q", model=model)
+    world.images(["a.png"])
+    world.start()
+    first = world.send("start_training", world.training_content())
+    world.turn()
+    world.send("stop_training", STOP)
+    world.server.tick()
+    assert world.server.worker.training.instruction.file == first
+    return world
+
+
+def started(world):
+    training = world.server.worker.training
+    return training.instruction.file if training is not None else None
+
+
+@pytest.mark.parametrize("project", ["p", "q"])
+def test_the_second_start_begins_when_the_first_training_has_ended(stopping, project):
+    file = stopping.send("start_training", stopping.training_content(project))
+    stopping.server.tick()
+    assert not (stopping.sync.executed / file).exists()
+    assert "Training begins when the one that was stopped has ended" in stopping.messages(project)
+    stopping.until(lambda: started(stopping) == file, 20)
+    assert "Training stopped" in stopping.messages()
+    assert not any("already" in text or "Stop that first" in text for text in stopping.messages(project))
+    stopping.turn()
+    assert stopping.training(project)["state"] == "waiting", "for annotations"
+
+
+def test_a_third_start_is_answered_as_one_beside_a_running_training(stopping):
+    stopping.send("start_training", stopping.training_content())
+    stopping.server.tick()
+    file = stopping.send("start_training", stopping.training_content("q"))
+    stopping.server.tick()
+    assert (stopping.sync.executed / file).exists()
+    assert any("the project p is being trained" in text for text in stopping.messages("q"))
+
+
+def test_a_second_stop_ends_what_waits(stopping):
+    file = stopping.send("start_training", stopping.training_content("q"))
+    stopping.server.tick()
+    stopping.send("stop_training", STOP)
+    assert stopping.settle(file, 20) == "executed"
+    assert "Training stopped" in stopping.messages("q")
+    stopping.turn()
+    assert started(stopping) is None
+
+
+def test_what_waits_when_the_trainer_ends_does_not_begin_by_itself_at_its_next_start(stopping):
+    file = stopping.send("start_training", stopping.training_content())
+    stopping.server.tick()
+    stopping.server.wind_up()
+    assert (stopping.sync.executed / file).exists()
+    stopping.start()
+    stopping.turn()
+    assert started(stopping) is None
