@@ -21,6 +21,11 @@ from .errors import ImageError
 from .opening import Unreadable, opened
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+OTHER_PICTURES = (
+    *(".heic", ".heif", ".avif", ".webp", ".gif", ".jp2", ".jxl", ".psd"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
+)
+"""What cameras, telephones and image programs write and `read` does not know; raw photographs in the second line."""
 MAX_PIXELS = 1_000_000_000
 # Outside these percentiles lie dead pixels and reflections; what lies between fills 0..255.
 STRETCH_PERCENTILES = (0.1, 99.9)
@@ -48,6 +53,39 @@ def list_images(folder: str | os.PathLike[str]) -> list[Path]:
         return sorted(path for path in Path(folder).iterdir() if is_image_name(path.name) and path.is_file())
     except OSError as error:
         raise ImageError(f"The folder {folder} cannot be listed: {error.strerror or error}.") from error
+
+
+def left_alone(folder: str | os.PathLike[str], output: str | os.PathLike[str] | None = None) -> str:
+    """Says that a folder also holds pictures of other kinds, or folders, that `list_images` passes over; else empty.
+
+    A raw photograph beside an image of the same name is the same photograph, and `output`, where masks go, is no folder
+    of photographs. Raises ImageError when the folder cannot be listed.
+    """
+    read_too = {path.stem.casefold() for path in list_images(folder)}
+    kinds, folders = [], 0
+    for entry in os.scandir(folder):
+        stem, suffix = os.path.splitext(entry.name)
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            folders += output is None or os.path.realpath(entry) != os.path.realpath(output)
+        elif suffix.lower() in OTHER_PICTURES and stem.casefold() not in read_too:
+            kinds.append(suffix.upper())
+    parts, hints = [], []
+    if kinds:
+        parts.append(f"{_counted(len(kinds), 'file')} of other kinds ({', '.join(sorted(set(kinds)))})")
+        hints.append("export such files as JPEG, PNG or TIFF")
+    if folders:
+        parts.append(_counted(folders, "subfolder"))
+        hints.append("segment a subfolder by itself")
+    if not parts:
+        return ""
+    verb = "was" if len(kinds) + folders == 1 else "were"
+    return f"{' and '.join(parts)} {verb} left alone: {' and '.join(hints)}."
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}" + ("" if count == 1 else "s")
 
 
 def read(

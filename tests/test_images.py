@@ -271,6 +271,26 @@ def test_a_folder_lists_its_images_sorted(tmp_path):
         images.list_images(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("a.png", "Thumbs.db", "notes.txt", ".b.heic", ".hidden/"), ""),
+        (("a.png", "b.HEIC"), "1 file of other kinds (.HEIC) was left alone: export such files as JPEG, PNG or TIFF."),
+        (("a.png", "week 1/"), "1 subfolder was left alone: segment a subfolder by itself."),
+        (
+            ("b.HEIC", "c.heic", "d.CR2", "week 1/", "out/"),
+            "3 files of other kinds (.CR2, .HEIC) and 1 subfolder were left alone: export such files as JPEG, PNG or "
+            "TIFF and segment a subfolder by itself.",
+        ),
+        (("a.JPG", "a.CR2"), ""),
+    ],
+)
+def test_what_a_folder_holds_besides_is_said(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
+    assert images.left_alone(tmp_path, tmp_path / "out") == said
+
+
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_what_goes_with_an_image_never_makes_it_unreadable(tmp_path, suffix):
     profile = np.random.default_rng(0).bytes(1_100_000)

@@ -62,20 +62,20 @@ def _info(options: argparse.Namespace, library: Library) -> None:
     card = library.get(options.name)
     data = "; ".join(f"{name} ({licence})" for name, licence in card.training_data)
     lines = {
-        "Name": card.name,
         "Title": card.title,
         "Trained": "yes" if card.trained else "no: its masks mean nothing",
+        "Weak at": card.weaknesses or "not stated",
+        "Training data": data or ("not stated" if card.trained else "none"),
+        "Licence": card.licence,
+        "Name": card.name,
         "Where": library.origin(card),
         "Size": _size(card),
-        "Licence": card.licence,
-        "Training data": data or ("not stated" if card.trained else "none"),
-        "Weak at": card.weaknesses or "not stated",
-        "Notes": card.notes,
         "Tiles": ", ".join(f"{size}×{size}" for size in card.tile_sizes),
         "Padding": card.padding,
         "Threshold": f"{card.threshold:g}",
         "Source": card.url or "",
         "SHA-256": card.sha256,
+        "Notes": card.notes,  # last, for they may be longer than all the rest
     }
     for label, text in lines.items():
         for line in text.splitlines():  # each by itself: notes hold lists and tables

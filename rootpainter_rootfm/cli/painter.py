@@ -17,7 +17,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the window, shared with the command `rootpainter-rootfm`."""
     parser.add_argument("project", nargs="?", type=Path, metavar="PROJECT", help="a .seg_proj file to open")
-    parser.add_argument("--sync-dir", type=Path, metavar="DIR", help="the sync folder, instead of the saved one")
+    parser.add_argument(
+        "--sync-dir", type=Path, metavar="DIR", help="an existing sync folder, instead of the saved one"
+    )
     parser.add_argument("--rootpainter", type=Path, metavar="PATH", help="a RootPainter source checkout to use")
     parser.add_argument("--no-trainer", action="store_true", help="start no trainer on this computer")
 

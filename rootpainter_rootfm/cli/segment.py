@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     from ..masks import MaskFormat
     from ..segment.folder import FolderJob
 
-    images = _images(options.images)
+    images = _images(options.images, options.out)
     segmenter = load_segmenter(options)
     reading: dict[str, Any] = {"page": options.page, "stretch": options.stretch}
     if options.max_pixels is not None:
@@ -160,20 +160,27 @@ def load_segmenter(options: argparse.Namespace) -> Segmenter:
 
 def run_job(job: FolderJob) -> None:
     """Runs a job with a bar on standard error; writes report and manifest however it ends."""
-    from ..errors import MaskError
-    from ..segment import manifest
-
     job.check()
     started = datetime.now(UTC)
     try:
         _with_bar(job)
     finally:
-        if job.out.is_dir():
-            try:
-                job.report.write_csv(job.out / REPORT)
-                manifest.write(job.out / MANIFEST, job, started, datetime.now(UTC))
-            except OSError as error:
-                raise MaskError(f"The report in {job.out} cannot be written: {error.strerror or error}.") from error
+        _write_record(job, started, stopped=sys.exception() is not None)
+
+
+def _write_record(job: FolderJob, started: datetime, stopped: bool) -> None:
+    """Writes report and manifest; that they cannot be written matters less than what stopped the run."""
+    from ..errors import MaskError
+    from ..segment import manifest
+
+    if not job.out.is_dir():
+        return
+    try:
+        job.report.write_csv(job.out / REPORT)
+        manifest.write(job.out / MANIFEST, job, started, datetime.now(UTC))
+    except OSError as error:
+        if not stopped:
+            raise MaskError(f"The report in {job.out} cannot be written: {error.strerror or error}.") from error
 
 
 def _with_bar(job: FolderJob) -> None:
@@ -203,14 +210,16 @@ def _from(least: int) -> Callable[[str], int]:
     return number
 
 
-def _images(path: Path) -> list[Path]:
+def _images(path: Path, out: Path) -> list[Path]:
     from ..errors import DataError
-    from ..images import list_images
+    from ..images import left_alone, list_images
 
     if path.is_dir():
-        images = list_images(path)
+        images, others = list_images(path), left_alone(path, out)
         if not images:
-            raise DataError(f"The folder {path} holds no PNG, JPEG, TIFF or BMP images.")
+            raise DataError(f"The folder {path} holds no PNG, JPEG, TIFF or BMP images. {others}".rstrip())
+        if others:
+            _say(f"Note: {others}")
         return images
     if not path.exists():
         raise DataError(f"There is no file or folder {path}.")
@@ -227,7 +236,7 @@ def _tell(job: FolderJob) -> None:
     print(f"Figures of every image: {job.out / REPORT}")
     if job.preview:
         print(f"Overlays to look at: {job.preview}")
-    for result in [*made, *failed]:
+    for result in [*made, *skipped, *failed]:
         if result.cause:
             _say(f"{'Failed' if result in failed else 'Note'}: {result.image.name}: {result.cause}")
 

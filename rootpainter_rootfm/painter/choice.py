@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 from PyQt5 import QtWidgets
 
@@ -78,11 +79,8 @@ def checkpoint_choice(path: Path) -> str:
 
 def model_choices(session: Session, window: QtWidgets.QMainWindow) -> list[tuple[str, JobModel]]:
     """What a folder can be segmented with: titles and models, the project's own first."""
-    models = []
-    for path in window_checkpoints(window)[:_SHOWN]:
-        title = f"This project, {checkpoint_title(path)}"
-        models.append((title, JobModel(title, file=path)))
-    return models + [(card.title, JobModel(card.title, card=card)) for card in session.cards]
+    own = [_own_model(window, path) for path in window_checkpoints(window)[:_SHOWN]]
+    return [(model.title, model) for model in (*own, *(JobModel(card.title, card=card) for card in session.cards))]
 
 
 def chosen_model(session: Session, window: QtWidgets.QMainWindow) -> JobModel | None:
@@ -90,7 +88,7 @@ def chosen_model(session: Session, window: QtWidgets.QMainWindow) -> JobModel | 
     name = project_library_name(session, window)
     checkpoint = _chosen_checkpoint(session, window)
     if name is None and checkpoint is not None:
-        return JobModel(f"This project, {checkpoint_title(checkpoint)}", file=checkpoint)
+        return _own_model(window, checkpoint)
     return _library_model(session, name)
 
 
@@ -111,8 +109,8 @@ def uses_foundation_model(session: Session, window: QtWidgets.QMainWindow) -> bo
     return begun_with(window) is not None if checkpoint is None else checkpoint.suffix == ".pth"
 
 
-def begun_with(window: QtWidgets.QMainWindow) -> dict[str, str] | None:
-    """Name and sha256 of the library model that the open project was begun with, if it was."""
+def begun_with(window: QtWidgets.QMainWindow) -> dict[str, Any] | None:
+    """Name, sha256 and threshold of the library model that the open project was begun with, if it was."""
     begun = exchange.read_json(Path(window.proj_file_path)).get("rootfm")
     model = begun.get("model") if isinstance(begun, dict) else None
     return model if isinstance(model, dict) else None
@@ -141,6 +139,12 @@ def _chosen_checkpoint(session: Session, window: QtWidgets.QMainWindow) -> Path 
     choice = project_choice(session, window)
     named = [path for path in found if checkpoint_choice(path) == choice]
     return next(iter(named or found), None)
+
+
+def _own_model(window: QtWidgets.QMainWindow, path: Path) -> JobModel:
+    begun = begun_with(window) if is_first(path) else None
+    threshold = (begun or {}).get("threshold")  # projects of earlier versions do not know it
+    return JobModel(f"This project, {checkpoint_title(path)}", file=path, threshold=threshold)
 
 
 def _library_model(session: Session, name: str | None) -> JobModel | None:

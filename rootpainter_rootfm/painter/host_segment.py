@@ -14,6 +14,7 @@ from PyQt5 import QtCore, QtWidgets
 
 from . import exchange
 from .host import Host, Seam, lacking, wrap
+from .model_box import ModelBox
 from .session import Session, show_failure
 from .workers import Poll
 
@@ -59,7 +60,7 @@ def _with_models(
     return init_ui
 
 
-class _ModelBox(QtWidgets.QComboBox):
+class _ModelBox(ModelBox):
     """Library models, or a file as before."""
 
     def __init__(self, session: Session, widget: Any) -> None:
@@ -70,14 +71,18 @@ class _ModelBox(QtWidgets.QComboBox):
         self.activated.connect(self._take)
         self._fill()
 
+    def choose_file(self) -> None:
+        """A file is chosen elsewhere, and stays chosen."""
+        self.setCurrentIndex(0)
+        self._choose()
+
     def _fill(self) -> None:
-        self.clear()
-        self.addItem("Model: choose a file…", None)
-        for card in self._session.cards:
-            self.addItem(f"Model: {card.title}", card)
-            if card.name == self._session.preferences.model:
-                self.setCurrentIndex(self.count() - 1)
-        self._take()
+        before, first = self.currentData(), not self.count()
+        cards, name = self._session.cards, self._session.preferences.model
+        wanted = next((card for card in cards if card.name == name), None)
+        self.offer([("Model: choose a file…", None), *((f"Model: {card.title}", card) for card in cards)], wanted)
+        if first or self.currentData() != before:
+            self._take()
 
     def _take(self) -> None:
         widget, card = self._widget, self.currentData()
@@ -92,7 +97,7 @@ class _ModelBox(QtWidgets.QComboBox):
         widget.validate()
 
         def ready(path: Path) -> None:
-            if self.currentData() is card:
+            if self.currentData() == card:
                 widget.selected_models = [str(path)]
                 widget.model_label.setText(f"Model file: {path.name[:12]}… ({card.title})")
                 widget.validate()
@@ -116,7 +121,7 @@ def _with_pth(original: Callable[..., Any]) -> Callable[..., None]:
         widget.model_label.setText(text)
         widget.rootfm_model = None
         if hasattr(widget, "rootfm_models"):
-            widget.rootfm_models.setCurrentIndex(0)
+            widget.rootfm_models.choose_file()
         widget.validate()
 
     return select_model

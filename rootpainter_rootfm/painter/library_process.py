@@ -29,7 +29,8 @@ class LibraryProcess(QtCore.QObject):
         self._answer: dict[str, object] = {}
         self._process = QtCore.QProcess(self)
         self._process.setProgram(sys.executable)
-        self._process.setArguments(["-m", "rootpainter_rootfm.painter.library_task", verb, *map(str, arguments)])
+        # Without the folder it was started from: a user's random.py there would be taken for Python's.
+        self._process.setArguments(["-P", "-m", "rootpainter_rootfm.painter.library_task", verb, *map(str, arguments)])
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.finished.connect(self._ended)
         self._process.errorOccurred.connect(self._not_started)
@@ -44,9 +45,12 @@ class LibraryProcess(QtCore.QObject):
         while self._process.canReadLine():
             line = bytes(self._process.readLine()).decode("utf-8", errors="replace")
             try:
-                self._answer = json.loads(line)
+                answer = json.loads(line)
             except ValueError:
                 continue  # a library's own chatter
+            if not isinstance(answer, dict):
+                continue
+            self._answer = answer
             step = self._answer.get("progress")
             if isinstance(step, list):
                 self.progress.emit(*step)

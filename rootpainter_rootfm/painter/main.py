@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import TracebackType
 
 from PyQt5 import QtCore, QtWidgets
@@ -73,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
     app = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["RootPainter"])
     try:
         host = find_host(options.rootpainter)
+        if options.project is not None and options.project.suffix == ".seg_proj":  # RootPainter refuses others itself
+            check_project(options.project)
         folder = sync_folder.settle(options.sync_dir)
     except HostError as error:
         QtWidgets.QMessageBox.critical(None, "RootPainter", str(error))
@@ -90,6 +93,18 @@ def run(options: argparse.Namespace) -> int:
     launcher.open(options.project)
     app.aboutToQuit.connect(lambda: plugins.tell("shut_down"))
     return int(app.exec_())
+
+
+def check_project(file: Path) -> None:
+    """Raises `HostError` where RootPainter could not open this project file, for it would end with a traceback."""
+    try:
+        described = json.loads(file.read_text(encoding="utf-8"))
+        PurePath(described["dataset"], described["location"], described["file_names"][0])  # what it looks for in it
+    except OSError as error:
+        raise HostError(f"The project {file} cannot be opened: {error.strerror or error}.") from error
+    except (ValueError, TypeError, LookupError) as error:
+        cause = "is damaged. Copy the file from a backup, or create the project anew."
+        raise HostError(f"The project {file} {cause}") from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ..errors import HostError
 from ..model.card import ModelCard
+from ..segment.settings import SegmentSettings
 from . import exchange
 from .exchange import JobState
 from .jobs import TOLD_LATER, Job
@@ -26,11 +27,23 @@ class JobModel:
         title: its name for the user.
         card: the library model, None for a checkpoint.
         file: the checkpoint, None for a library model.
+        threshold: that of the library model of which the checkpoint is a copy, which has no card of its own.
     """
 
     title: str
     card: ModelCard | None = None
     file: Path | None = None
+    threshold: float | None = None
+
+    def used_with(self, settings: SegmentSettings) -> SegmentSettings:
+        """The user's settings, and what the model advises where the trainer cannot know that."""
+        unsaid = settings.threshold is None and self.threshold is not None
+        return replace(settings, threshold=self.threshold) if unsaid else settings
+
+    @property
+    def name(self) -> str:
+        """What files and folders are called by it."""
+        return self.card.name if self.card is not None else self.file.stem
 
 
 class NewJob(Job):
@@ -112,7 +125,7 @@ class NewJob(Job):
     def _own_part(self) -> dict[str, Any]:
         own: dict[str, Any] = {
             "job": self.id,
-            "settings": self._session.preferences.settings.to_dict(),
+            "settings": self.model.used_with(self._session.preferences.settings).to_dict(),
             "again": self.order.again,
             "preview": True,
         }

@@ -18,6 +18,7 @@ from ..model.card import ModelCard
 from .exchange import FIRST, MODELS
 from .host import Host, Seam, lacking, wrap
 from .library_process import LibraryProcess
+from .model_box import ModelBox
 from .session import Session, show_failure
 
 PART = "the foundation model in Create project"
@@ -47,7 +48,7 @@ class FoundationChoice(QtWidgets.QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
-        self.models = QtWidgets.QComboBox()
+        self.models = ModelBox()
         self._note = QtWidgets.QLabel()
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,11 +64,9 @@ class FoundationChoice(QtWidgets.QWidget):
         return self.models.currentData()
 
     def _show(self) -> None:
-        self.models.clear()
-        for card in self._session.cards:
-            self.models.addItem(card.title, card)
-            if card.name == self._session.preferences.model:
-                self.models.setCurrentIndex(self.models.count() - 1)
+        cards, name = self._session.cards, self._session.preferences.model
+        wanted = next((card for card in cards if card.name == name), None)
+        self.models.offer([(card.title, card) for card in cards], wanted)
 
     def _describe(self) -> None:
         trained = self.card is None or self.card.trained
@@ -210,7 +209,9 @@ class _Creation:
         described = json.loads(project_file.read_text(encoding="utf-8"))
         if self._card is not None:
             described["original_model_file"] = self._card.title
-            described["rootfm"] = {"model": {"name": self._card.name, "sha256": self._card.sha256}}
+            # The copy among the project's models has no card that would tell the threshold.
+            begun = {"name": self._card.name, "sha256": self._card.sha256, "threshold": self._card.threshold}
+            described["rootfm"] = {"model": begun}
         else:
             described["original_model_file"] = str(self._file)
         files.write_text(project_file, json.dumps(described, indent=4))

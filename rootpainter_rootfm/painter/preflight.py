@@ -14,6 +14,7 @@ from .. import images
 from ..errors import ImageError
 from ..masks import MaskFormat
 from ..progress import CancelToken
+from ..segment.provenance import is_of_another
 from . import exchange
 
 _MASK_BYTES = 300_000
@@ -40,6 +41,8 @@ class Finding:
 
     level: Level
     text: str
+    needs_trainer: bool = False
+    """A trainer that is started would mend it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,12 @@ class Report:
     """What the check found.
 
     Attributes:
+        order: what was looked at.
         names: the images that will be asked for.
         findings: what to show, in the order of the dialog.
     """
 
+    order: Order
     names: tuple[str, ...]
     findings: tuple[Finding, ...]
 
@@ -77,12 +82,23 @@ class Report:
         return bool(self.names) and all(finding.level is not Level.STOP for finding in self.findings)
 
 
+def typed_path(text: str) -> Path:
+    """The folder that a user typed or pasted: quoted by *Copy as path* of Windows, or from ``~`` on."""
+    return Path(os.path.expanduser(text.strip().strip("\"'").strip()))
+
+
 def suggest_output(folder: Path, chosen: Path, model: str) -> Path:
-    """A folder for the masks of `chosen`: in the sync folder's ``segmentations``, or beside images from elsewhere."""
-    name = f"{chosen.name}_{model}"
-    if exchange.inside(folder, chosen) is not None:
-        return folder / "segmentations" / name
-    return chosen.parent / name
+    """A folder for the masks of `chosen`: in the sync folder's ``segmentations``, or beside images from elsewhere.
+
+    In ``segmentations`` its name holds the whole way from ``datasets`` on, for many a plot has a folder ``images``.
+    """
+    way = exchange.inside(folder, chosen)
+    if way is None:
+        return chosen.parent / f"{chosen.name}_{model}"
+    parts = Path(way).parts or (chosen.name,)
+    if parts[0] == "datasets":
+        parts = parts[1:] or parts
+    return folder / "segmentations" / "_".join((*parts, model))
 
 
 def check(order: Order, folder: Path, local: bool, cancel: CancelToken) -> Report:
@@ -94,19 +110,29 @@ def check(order: Order, folder: Path, local: bool, cancel: CancelToken) -> Repor
         local: whether the trainer may reach folders outside the sync folder.
         cancel: stops the look.
     """
+    if short := [path for path in (order.images, order.output) if not path.is_absolute()]:
+        return Report(order, (), (_incomplete(short[0]),))
     findings = list(_check_places(order, folder, local))
     try:
         found = [path.name for path in images.list_images(order.images)]
+        others = images.left_alone(order.images, order.output)
     except ImageError as error:
-        return Report((), (*findings, Finding(Level.STOP, str(error))))
+        return Report(order, (), (*findings, Finding(Level.STOP, str(error))))
     findings += _check_images(order.images, found, cancel)
+    if others:
+        findings.append(Finding(Level.NOTE, others))
     findings += _check_clashes(found)
     try:
-        findings += _check_output(order, found)
+        findings += _check_output(order, found, cancel)
     except OSError as error:
         why = error.strerror or error
         findings.append(Finding(Level.STOP, f"The folder {order.output} cannot be used ({why}). Choose another one."))
-    return Report(tuple(found), tuple(findings))
+    return Report(order, tuple(found), tuple(findings))
+
+
+def _incomplete(path: Path) -> Finding:
+    whole = Path.home() / path.name
+    return Finding(Level.STOP, f"{path} is only a part of a path. Write the whole of it, such as {whole}.")
 
 
 def _check_places(order: Order, folder: Path, local: bool) -> list[Finding]:
@@ -134,11 +160,12 @@ def _one_folder(order: Order) -> bool:
 def _check_images(folder: Path, names: Sequence[str], cancel: CancelToken) -> list[Finding]:
     if not names:
         return [Finding(Level.STOP, f"There are no images (PNG, JPEG, TIFF, BMP) in {folder}.")]
-    unreadable = []
+    unreadable, several = [], []
     for name in names:
         cancel.check()
         try:
-            images.page_count(folder / name)
+            if images.page_count(folder / name) > 1:
+                several.append(name)
         except ImageError:
             unreadable.append(name)
     readable = len(names) - len(unreadable)
@@ -149,6 +176,10 @@ def _check_images(folder: Path, names: Sequence[str], cancel: CancelToken) -> li
         findings.append(
             Finding(Level.NOTE, f"{len(unreadable)} cannot be read and will be listed as failed: {_some(unreadable)}.")
         )
+    if several:
+        hold = "image holds" if len(several) == 1 else "images hold"
+        text = f"{len(several)} {hold} several pages; only the first is segmented: {_some(several)}."
+        findings.append(Finding(Level.NOTE, text))
     return findings
 
 
@@ -165,16 +196,11 @@ def _check_clashes(names: Sequence[str]) -> list[Finding]:
     ]
 
 
-def _check_output(order: Order, names: Sequence[str]) -> list[Finding]:
+def _check_output(order: Order, names: Sequence[str], cancel: CancelToken) -> list[Finding]:
     place = order.output
     if place.is_file():
         return [Finding(Level.STOP, f"{place} is a file. Choose a folder for the masks.")]
-    findings = []
-    existing = set(os.listdir(place)) if place.is_dir() else set()
-    old = sum(Path(name).stem + order.mask_format.suffix in existing for name in names)
-    if old and not _one_folder(order):  # there they are the photographs
-        fate = "All of them are made anew." if order.again else _WITHOUT_AGAIN
-        findings.append(Finding(Level.NOTE, f"{old} of {len(names)} masks are there already. {fate}"))
+    findings = [] if _one_folder(order) else _check_masks(order, names, cancel)  # there they are the photographs
     while not place.exists() and place != place.parent:
         place = place.parent
     if not os.access(place, os.W_OK):
@@ -184,6 +210,27 @@ def _check_output(order: Order, names: Sequence[str]) -> list[Finding]:
         findings.append(Finding(Level.STOP, f"The disk of {place} is full. Free some space and look again."))
     elif free < len(names) * _MASK_BYTES:
         findings.append(Finding(Level.NOTE, f"Only {free / 1e6:.0f} MB are free for {len(names)} masks."))
+    return findings
+
+
+def _check_masks(order: Order, names: Sequence[str], cancel: CancelToken) -> list[Finding]:
+    """What becomes of the masks that are there."""
+    existing = set(os.listdir(order.output)) if order.output.is_dir() else set()
+    targets = {name: Path(name).stem + order.mask_format.suffix for name in names}
+    old = [name for name in names if targets[name] in existing]
+    if not old:
+        return []
+    fate = "All of them are made anew." if order.again else _WITHOUT_AGAIN
+    findings = [Finding(Level.NOTE, f"{len(old)} of {len(names)} masks are there already. {fate}")]
+    foreign = []
+    for name in old:
+        cancel.check()
+        if is_of_another(order.output / targets[name], order.images / name):
+            foreign.append(targets[name])
+    if foreign:
+        text = f"Masks of other photographs with the same names are among them: {_some(foreign)}."
+        level, fate = (Level.NOTE, "They are lost.") if order.again else (Level.STOP, "Choose another folder.")
+        findings.append(Finding(level, f"{text} {fate}"))
     return findings
 
 

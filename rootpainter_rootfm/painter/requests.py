@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..segment.settings import SegmentSettings
 from . import choice
 from .host import Host, Seam, wrap
 from .session import Session, show_failure
@@ -44,7 +45,7 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
         if shared is None:
             original(window, image_fnames)
             return
-        own: dict[str, Any] = {"settings": shared.preferences.settings.to_dict(), "confidence": True}
+        own: dict[str, Any] = {"settings": _settings(shared, window).to_dict(), "confidence": True}
         if getattr(window, "rootfm_again", False):
             own["again"] = True
         model = choice.project_library_name(shared, window)
@@ -83,6 +84,11 @@ def _ask_library(
             original(window, names)
 
     session.prepare(card, send, lambda error: show_failure(window, "This model cannot be used", str(error)))
+
+
+def _settings(session: Session, window: Any) -> SegmentSettings:
+    model, settings = choice.chosen_model(session, window), session.preferences.settings
+    return settings if model is None else model.used_with(settings)
 
 
 def _begun_with(window: Any) -> dict[str, Any]:

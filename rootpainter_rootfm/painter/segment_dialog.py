@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from dataclasses import replace
 
 from PyQt5 import QtCore, QtWidgets
 
 from ..masks import MaskFormat
+from ..progress import CancelToken, Progress
 from .choice import chosen_model, model_choices
+from .findings import FindingsLabel, of_trainer
 from .job_window import JobWindow
 from .jobs import Job
+from .model_box import ModelBox
 from .new_job import JobModel, NewJob
-from .preflight import Finding, Level, Order, Report, check, suggest_output
+from .preflight import Finding, Level, Order, Report, check, suggest_output, typed_path
 from .session import Session
 from .settings_dialog import edit_settings
-from .trainer_status import show_trainer, summary
+from .trainer_status import show_trainer
 from .workers import Task
 
 _FORMATS = (
@@ -23,7 +26,6 @@ _FORMATS = (
     ("RhizoVision Explorer (black roots on white)", MaskFormat.RHIZOVISION),
     ("NumPy array (npz)", MaskFormat.NPZ),
 )
-_SIGNS = {Level.GOOD: ("✓", "#2e7d46"), Level.NOTE: ("!", "#a37500"), Level.STOP: ("✗", "#b3352d")}
 _PAUSE_MS = 350
 
 
@@ -41,7 +43,9 @@ class SegmentDialog(QtWidgets.QDialog):
         self._window = window
         self._report: Report | None = None
         self._task: Task | None = None
+        self._reach = (session.folder, False)
         self._suggested = ""
+        self._suggesting = False
         self.setWindowTitle("Segment folder with a foundation model")
         self.setCursor(QtCore.Qt.ArrowCursor)
         self.setAttribute(QtCore.Qt.WA_DeleteOnClose)
@@ -49,13 +53,13 @@ class SegmentDialog(QtWidgets.QDialog):
         self._timer.timeout.connect(self._look)
         self._make_fields()
         self._lay_out()
-        session.trainer_changed.connect(self._look_soon)
+        session.trainer_changed.connect(self._trainer_changed)
         session.cards_changed.connect(self._show_models)
         self._show_models()
         self._look()
 
     def _make_fields(self) -> None:
-        self.model = QtWidgets.QComboBox()
+        self.model = ModelBox()
         self.input = QtWidgets.QLineEdit()
         self.input.setPlaceholderText("folder with photographs or scans")
         self.output = QtWidgets.QLineEdit()
@@ -71,19 +75,14 @@ class SegmentDialog(QtWidgets.QDialog):
         self.again = QtWidgets.QCheckBox("Make masks anew that are there already")
         self.settings_button = QtWidgets.QPushButton("Settings…")
         self.settings_button.clicked.connect(lambda: edit_settings(self._session, self))
-        self.findings = QtWidgets.QLabel()
-        self.findings.setWordWrap(True)
-        self.findings.setTextFormat(QtCore.Qt.RichText)
-        self.findings.setAlignment(QtCore.Qt.AlignTop)
-        self.findings.setMinimumHeight(110)
-        self.findings.setFrameShape(QtWidgets.QFrame.StyledPanel)
-        self.findings.setMargin(6)
+        self.findings = FindingsLabel()
         self.findings.linkActivated.connect(lambda _: show_trainer(self._session, self))
         self.segment_button = QtWidgets.QPushButton("Segment")
         self.segment_button.setDefault(True)
         self.segment_button.clicked.connect(self._start)
         self.input.textChanged.connect(self._input_changed)
-        for changed in (self.output.textChanged, self.format.currentIndexChanged, self.again.toggled):
+        self.output.textChanged.connect(self._output_changed)
+        for changed in (self.format.currentIndexChanged, self.again.toggled):
             changed.connect(self._look_soon)
         self.model.activated.connect(self._input_changed)
 
@@ -110,14 +109,9 @@ class SegmentDialog(QtWidgets.QDialog):
         self.resize(680, 400)
 
     def _show_models(self) -> None:
-        self.model.clear()
-        for title, model in model_choices(self._session, self._window):
-            self.model.addItem(title, model)
-        wanted = chosen_model(self._session, self._window)
-        titles = [self.model.itemText(index) for index in range(self.model.count())]
-        if wanted is not None and wanted.title in titles:
-            self.model.setCurrentIndex(titles.index(wanted.title))
-        self._look_soon()
+        models = model_choices(self._session, self._window)
+        self.model.offer(models, chosen_model(self._session, self._window))
+        self._input_changed()
 
     def _choose(self, field: QtWidgets.QLineEdit, title: str) -> None:
         start = field.text() or str(self._session.folder / "datasets")
@@ -126,8 +120,19 @@ class SegmentDialog(QtWidgets.QDialog):
             field.setText(path)
 
     def _input_changed(self) -> None:
-        self._suggest()
+        # Only over our own suggestion: a folder that the user chose stays.
+        self._suggesting = self.output.text() in ("", self._suggested)
         self._look_soon()
+
+    def _output_changed(self) -> None:
+        self._suggesting = False
+        self._look_soon()
+
+    def _trainer_changed(self) -> None:
+        if self._reach != (self._session.folder, self._local()):
+            self._look_soon()
+        elif self._report is not None:
+            self._show_report(self._report)
 
     def _look_soon(self) -> None:
         # After a pause: a path is looked at when it is typed, not at each of its letters.
@@ -142,36 +147,40 @@ class SegmentDialog(QtWidgets.QDialog):
             self._task.cancel()
             self._task = None
 
-    def _suggest(self) -> None:
-        # Only over our own suggestion: a folder that the user chose stays.
-        chosen, model = self.input.text().strip(), self.model.currentData()
-        if self.output.text() not in ("", self._suggested) or not chosen or model is None:
-            return
-        name = model.card.name if model.card else model.file.stem
-        self._suggested = str(suggest_output(self._session.folder, Path(chosen), name))
-        self.output.setText(self._suggested)
-
     def _order(self) -> Order:
         return Order(
-            Path(self.input.text().strip()),
-            Path(self.output.text().strip()),
+            typed_path(self.input.text()),
+            typed_path(self.output.text()),
             MaskFormat(self.format.currentData()),
             self.again.isChecked(),
         )
 
+    def _suggests(self) -> bool:
+        return self._suggesting and self.model.currentData() is not None
+
     def _missing(self) -> str | None:
         if not self.input.text().strip():
             return "Choose the folder with the images."
-        return None if self.output.text().strip() else "Choose a folder for the masks."
+        return None if self._suggests() or self.output.text().strip() else "Choose a folder for the masks."
 
     def _look(self) -> None:
         self._forget_report()
+        self._reach = (self._session.folder, self._local())
         if missing := self._missing():
             self._show_findings([Finding(Level.NOTE, missing)])
             return
-        order, folder, local = self._order(), self._session.folder, self._local()
+        order, (folder, local) = self._order(), self._reach
+        model: JobModel | None = self.model.currentData() if self._suggests() else None
         self._show_findings([Finding(Level.NOTE, "Looking at the folders…")])
-        self._task = Task(lambda cancel, progress: check(order, folder, local, cancel))
+
+        def work(cancel: CancelToken, progress: Progress) -> Report:
+            if model is None:
+                return check(order, folder, local, cancel)
+            # Links are followed for it, which takes its time on a drive that is away.
+            suggested = suggest_output(folder, order.images, model.name)
+            return check(replace(order, output=suggested), folder, local, cancel)
+
+        self._task = Task(work)
         self._task.done.connect(self._have_report)
         self._task.failed.connect(self._look_failed)
         self._task.start()
@@ -187,33 +196,24 @@ class SegmentDialog(QtWidgets.QDialog):
             return  # what it looked at is no longer asked for
         self._task = None
         self._report = report
-        trainer = self._session.trainer
-        line, _ = summary(trainer)
-        level = Level.GOOD if trainer.alive else Level.NOTE if trainer.starting else Level.STOP
-        if trainer.alive and trainer.heartbeat and trainer.heartbeat.state != "idle":
-            first = trainer.heartbeat.state == "training"  # it pauses for a folder
-            turn = "is done first; training goes on after it" if first else "waits for its turn"
-            level, line = Level.NOTE, f"{line}. Your folder {turn}."
-        if level is Level.STOP:
-            line = f"{line}. <a href='trainer'>Start one…</a>"
-            if not trainer.expected:
-                line += " RootPainter's own trainer does it from Network → Segment folder."
-        findings = [Finding(level, line), *report.findings]
+        if self._suggests():
+            self._suggested = str(report.order.output)
+            with QtCore.QSignalBlocker(self.output):
+                self.output.setText(self._suggested)
+        self._show_report(report)
+
+    def _show_report(self, report: Report) -> None:
+        trainer = of_trainer(self._session.trainer)
+        findings = [trainer, *report.findings]
         model: JobModel | None = self.model.currentData()
         if model is not None and model.card is not None and not model.card.trained:
             findings.insert(0, Finding(Level.NOTE, f"{model.title} has not been trained: its masks mean nothing."))
         self._show_findings(findings)
-        ready = report.may_start and level is not Level.STOP and model is not None
+        ready = report.may_start and trainer.level is not Level.STOP and model is not None
         self.segment_button.setEnabled(ready)
 
     def _show_findings(self, findings: list[Finding]) -> None:
-        lines = []
-        for finding in findings:
-            sign, colour = _SIGNS[finding.level]
-            lines.append(
-                f"<tr><td style='color:{colour};padding-right:8px'><b>{sign}</b></td><td>{finding.text}</td></tr>"
-            )
-        self.findings.setText(f"<table cellspacing='3'>{''.join(lines)}</table>")
+        self.findings.show_all(findings)
         # Qt keeps no room for lines that break: the dialog grows until the last one is seen.
         self.resize(self.width(), max(self.height(), self.layout().totalHeightForWidth(self.width())))
 
@@ -227,7 +227,7 @@ class SegmentDialog(QtWidgets.QDialog):
         if self._report is None or not self._report.may_start:
             return
         model: JobModel = self.model.currentData()
-        order = self._order()
+        order = self._report.order
         self._session.preferences.mask_format = order.mask_format.value
         job = self._same_output(order)
         if job is None:

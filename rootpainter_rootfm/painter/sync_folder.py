@@ -44,7 +44,13 @@ def make_complete(folder: Path) -> None:
 
 
 def settle(given: Path | None) -> Path | None:
-    """The complete sync folder to work with: `given`, or the saved one, or what the user chooses; None to give up."""
+    """The complete sync folder to work with: `given`, or the saved one, or what the user chooses; None to give up.
+
+    Raises:
+        HostError: `given` is not there, perhaps by a slip of the pen, or the folder cannot be made complete.
+    """
+    if given is not None and not given.exists():
+        raise HostError(f"There is no folder {given}. Make it first if it shall be a new sync folder.")
     folder = given or saved_folder()
     if folder is not None and (given or folder.is_dir()):
         make_complete(folder)

@@ -15,6 +15,7 @@ from .. import images as image_files
 from ..errors import DataError
 from ..masks import MaskFormat
 from ..progress import CancelToken, Progress, silent
+from .disk import DiskError, try_to_write
 from .engine import Segmenter
 from .flow import Flow
 from .making import Making
@@ -30,8 +31,9 @@ class FolderJob:
     """The masks of some images in one output folder.
 
     A mask that is there already is skipped when it is whole and was made from the same image with the same weights and
-    settings; it is made anew when it was made with others. A mask that was not made by this program, or was changed
-    since, is kept, and its image counts as failed, unless `overwrite` is set.
+    settings; it is made anew when it was made with others, or when the image was edited. A mask that was not made by
+    this program, was changed since, or belongs to another image or page, is kept, and its image counts as failed,
+    unless `overwrite` is set.
     """
 
     images: Sequence[Path]
@@ -87,6 +89,7 @@ class FolderJob:
         Raises:
             DataError: there are no images, some of them would share one mask (the message names them), or masks would
                 lie among the photographs.
+            DiskError: the output folder is there and takes no files.
         """
         if not self.images:
             raise DataError("There are no images to segment.")
@@ -104,6 +107,8 @@ class FolderJob:
         clashes = "; ".join(" and ".join(same) for same in sharing.values() if len(same) > 1)
         if clashes:
             raise DataError(f"Images would share one mask: {clashes}. Rename all but one of them, or move them away.")
+        if self.out.exists():
+            try_to_write(self.out)
 
     def run(
         self,
@@ -114,8 +119,9 @@ class FolderJob:
     ) -> FolderReport:
         """Segments the images in their order.
 
-        One bad image never stops the others: it is in the report, with its cause. However the run ends, no file is
-        half-written, no thread is left behind, and `report` says how far it came.
+        One bad image never stops the others: it is in the report, with its cause. A disk that takes no more files stops
+        them all. However the run ends, no file is half-written, no thread is left behind, and `report` says how far it
+        came.
 
         Args:
             progress: counts images, those that failed or were skipped included; told when one begins and when one ends.
@@ -125,14 +131,12 @@ class FolderJob:
 
         Raises:
             DataError: as `check`, or the output folder cannot be made.
+            DiskError: the output folder takes no files, or no more; what is made stays, and another run goes on.
             Cancelled: `cancel` was used.
             MaskError: the sheet of overlays cannot be written.
         """
         self.check()
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"The output folder {self.out} cannot be made: {error.strerror or error}.") from error
+        self._make_out()
         cancel = cancel or CancelToken()
         self.report = FolderReport(self.images)
         making = Making(self)
@@ -146,11 +150,24 @@ class FolderJob:
                 if between and index:
                     between()
                 cancel.check()
+                if making.refusal:
+                    break
                 progress(self.report.reached, len(self.images), image.name)
                 self._pass_on(index, flow, making, cancel, tiles)
+        if making.refusal:
+            raise DiskError(making.refusal)
         if self.preview:
             making.write_sheet()
         return self.report
+
+    def _make_out(self) -> None:
+        if self.out.exists():
+            return
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"The output folder {self.out} cannot be made: {error.strerror or error}.") from error
+        try_to_write(self.out)
 
     def _pass_on(self, index: int, flow: Flow, making: Making, cancel: CancelToken, tiles: Progress) -> None:
         loaded = flow.take(index)

@@ -16,7 +16,7 @@ from .. import images, masks
 from ..errors import Cancelled, ImageError, MaskError, RootFMError
 from ..files import write_text
 from ..progress import CancelToken, Progress
-from . import overlay, provenance
+from . import disk, overlay, provenance
 from .engine import Segmentation
 from .report import ImageResult, Measures, Status
 
@@ -42,13 +42,18 @@ class About:
 
 
 class Making:
-    """The steps of one run of a `FolderJob`; `load` and `save` may run in threads."""
+    """The steps of one run of a `FolderJob`; `load` and `save` may run in threads.
+
+    Attributes:
+        refusal: Why the output folder takes no more files; empty while it does.
+    """
 
     def __init__(self, job: FolderJob) -> None:
         self.job = job
         self._how = job.how
         self._shown = set(overlay.chosen(len(job.images)) if job.preview else ())
         self._entries: dict[int, overlay.Entry] = {}
+        self.refusal = ""
 
     def cost(self, index: int) -> int:
         """Bytes that image `index` takes from reading to written; 0 where that cannot be told."""
@@ -74,7 +79,15 @@ class Making:
 
     def save(self, index: int, about: About, found: Segmentation, seconds: float) -> ImageResult:
         """Writes the mask, after everything that belongs beside it: a mask that is there is a finished one."""
-        return self._guarded(index, lambda: self._save(index, about, found, about.seconds + seconds))
+
+        def work() -> ImageResult:
+            try:
+                return self._save(index, about, found, about.seconds + seconds)
+            except (MaskError, OSError) as error:
+                self.refusal = self.refusal or disk.refusal(self.job.out, error)
+                raise
+
+        return self._guarded(index, work)
 
     def write_sheet(self) -> None:
         """Writes the sheet of overlays; raises MaskError when it cannot."""
@@ -92,15 +105,16 @@ class Making:
         if not job.overwrite:
             finished = provenance.finished(job.target(path), path, self._how, job.extras(path))
         if finished and index not in self._shown:
-            return self._skipped(path, finished[1])
+            return self._kept(path, finished[1])
         pixels = images.read(path, page=job.page, stretch=job.stretch, max_pixels=job.max_pixels)
         small = overlay.thumbnail(pixels) if index in self._shown else None
         if finished:
-            self._show(index, small, *finished)
-            return self._skipped(path, finished[1])
+            mask, note = finished
+            self._show(index, small, mask, note.measures)
+            return self._kept(path, note)
         pages = images.page_count(path)
         remark = f"only page {job.page} of its {pages} pages was segmented" if pages > 1 else ""
-        source = provenance.Source.of(path)
+        source = provenance.Source.of(path, job.target(path))
         return pixels, About(source, remark, small, time.perf_counter() - started)
 
     def _save(self, index: int, about: About, found: Segmentation, seconds: float) -> ImageResult:
@@ -111,7 +125,8 @@ class Making:
             extra.parent.mkdir(exist_ok=True)
             self._write_extra(extra, found, measures)
         names = sorted({extra.parent.name for extra in extras})
-        note = provenance.Provenance(self._how, about.source, names, measures, provenance.digest(found.mask))
+        mask = provenance.digest(found.mask)
+        note = provenance.Provenance(self._how, about.source, names, measures, mask, about.remark)
         masks.write(found.mask, job.target(path), job.mask_format, note.to_text())
         if about.small is not None:
             self._show(index, about.small, found.mask, measures)
@@ -133,8 +148,8 @@ class Making:
         name = self.job.images[index].name
         self._entries[index] = overlay.Entry(name, remark, small, overlay.painted(small, mask))
 
-    def _skipped(self, path: Path, measures: Measures) -> ImageResult:
-        return ImageResult(path, Status.SKIPPED, "made before with the same model and settings", None, measures)
+    def _kept(self, path: Path, note: provenance.Provenance) -> ImageResult:
+        return ImageResult(path, Status.SKIPPED, note.remark, None, note.measures)
 
     def _guarded(self, index: int, work: Callable[[], T]) -> T | ImageResult:
         path = self.job.images[index]

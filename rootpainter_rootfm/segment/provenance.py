@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,19 +24,25 @@ from .report import Measures
 
 @dataclass(frozen=True)
 class Source:
-    """An image file, known again by its content even when it was copied to another place."""
+    """An image file: known again by its content when it was copied elsewhere, by its place when it was edited."""
 
     name: str
     bytes: int
     modified: int
     """Nanoseconds, as the file system has it."""
     sha256: str
+    folder: str = ""
+    """Where it lies as seen from its mask, the same on every computer that shares both; empty in older notes."""
 
     @classmethod
-    def of(cls, path: Path) -> Source:
-        """Reads the whole file once."""
+    def of(cls, path: Path, target: Path) -> Source:
+        """Reads the whole file once; its mask will be `target`."""
         about = path.stat()
-        return cls(path.name, about.st_size, about.st_mtime_ns, files.sha256(path))
+        return cls(path.name, about.st_size, about.st_mtime_ns, files.sha256(path), _way(target, path))
+
+    def lies_at(self, path: Path, target: Path) -> bool:
+        """Whether this is the file at `path`, whatever that holds now, where its mask is `target`."""
+        return (self.name, self.folder) == (path.name, _way(target, path))
 
     def is_still(self, path: Path) -> bool:
         """Whether the file holds what it held; reads it only when its time has changed."""
@@ -57,6 +64,8 @@ class Provenance:
     measures: Measures
     mask: str
     """`digest` of the mask."""
+    remark: str = ""
+    """What should be known of it, such as that its image holds further pages."""
 
     def to_text(self) -> str:
         """The note as ASCII."""
@@ -73,6 +82,12 @@ class Provenance:
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
+    def is_of(self, image: Path, page: int, target: Path) -> bool:
+        """Whether the mask at `target` is that of this page of an image: of the same file, though edited, or a copy."""
+        if self.how.get("page", page) != page:
+            return False
+        return self.source.lies_at(image, target) or self.source.is_still(image)
+
 
 def digest(mask: np.ndarray) -> str:
     """SHA-256 of an H×W bool mask's size and pixels."""
@@ -84,8 +99,8 @@ def digest(mask: np.ndarray) -> str:
 
 def finished(
     target: Path, source: Path, how: dict[str, Any], extras: Sequence[Path]
-) -> tuple[np.ndarray, Measures] | None:
-    """The mask at `target` with its measures when there is nothing left to do for it, else None.
+) -> tuple[np.ndarray, Provenance] | None:
+    """The mask at `target` with its note when there is nothing left to do for it, else None.
 
     Args:
         target: where the mask of `source` belongs.
@@ -94,8 +109,8 @@ def finished(
         extras: files that are wanted beside it; their folders' names stand in the note.
 
     Raises:
-        MaskError: what is there was made or changed by somebody else, so it must not be replaced unasked, or nobody
-            can tell because it cannot be reached now.
+        MaskError: what is there was made or changed by somebody else, or is the mask of another image, so it must not
+            be replaced unasked, or nobody can tell because it cannot be reached now.
     """
     if not target.exists():
         return None
@@ -109,8 +124,11 @@ def finished(
         return None  # there is nothing to lose
     if note is None or note.mask != digest(mask):
         raise _not_ours(target)
+    page = how.get("page", 0)
+    if not note.is_of(source, page, target):
+        raise _of_another(target, note, page)
     complete = {extra.parent.name for extra in extras} <= set(note.extras) and all(extra.exists() for extra in extras)
-    return (mask, note.measures) if complete and note.how == how and note.source.is_still(source) else None
+    return (mask, note) if complete and note.how == how and note.source.is_still(source) else None
 
 
 def _not_ours(target: Path) -> MaskError:
@@ -118,6 +136,36 @@ def _not_ours(target: Path) -> MaskError:
         f"The mask {target.name} was there already and was not made by rootfm, or was changed since. It was kept; "
         "move it away, or ask for overwriting, to have a new mask."
     )
+
+
+def is_of_another(target: Path, image: Path) -> bool:
+    """Whether the file at `target` says that it is the mask of another image than this one, whose mask belongs there.
+
+    Reads the note alone, page 0 of the image is meant; raises OSError where the image is out of reach.
+    """
+    try:
+        note = Provenance.from_text(masks.read_note(target))
+    except MaskError:
+        return False
+    return note is not None and not note.is_of(image, 0, target)
+
+
+def _of_another(target: Path, note: Provenance, page: int) -> MaskError:
+    made_of = note.how.get("page", page)
+    whose = "another photograph named" if made_of == page else f"page {made_of} of"
+    return MaskError(
+        f"The mask {target.name} was there already and belongs to {whose} {note.source.name}. It was kept; choose "
+        "another output folder, or ask for overwriting, to have a new mask."
+    )
+
+
+def _way(target: Path, path: Path) -> str:
+    """The folder of `path` as seen from that of `target`, links followed."""
+    there, here = os.path.realpath(path.parent), os.path.realpath(target.parent)
+    try:
+        return Path(os.path.relpath(there, here)).as_posix()
+    except ValueError:  # another drive of Windows
+        return Path(there).as_posix()
 
 
 def _is_out_of_reach(error: MaskError) -> bool:

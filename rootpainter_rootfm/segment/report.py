@@ -8,18 +8,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from ..bands import bands
 from ..files import write_text
-from .engine import Segmentation
 from .thinness import thin_share
+
+if TYPE_CHECKING:
+    from .engine import Segmentation
 
 UNCERTAIN: Final = (0.2, 0.8)
 """Root probabilities between which a pixel counts as uncertain."""
 
+_BOM: Final = "\ufeff"
+"""Excel takes a table without it for the country's old character set, and spoils umlauts."""
 _COLUMNS: Final = (
     "image",
     "status",
@@ -76,7 +80,7 @@ class ImageResult:
     image: Path
     status: Status
     cause: str = ""
-    """Why it failed or was skipped, or what should be known of a mask that was made."""
+    """Why it failed, or what should be known of its mask."""
     seconds: float | None = None
     """Time from opening the image to the finished mask, without waiting."""
     measures: Measures | None = None
@@ -108,17 +112,30 @@ class FolderReport:
         return sum(result.status is not Status.NOT_REACHED for result in self.results)
 
     def write_csv(self, path: Path) -> None:
-        """Writes one row an image, in one step."""
+        """Writes one row an image, in one step; the rows of other images that the file has already stay in it."""
+        rows = _rows_of(path) | {row[0]: row for row in map(_row, self.results)}
         text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        rows.writerows(_row(result) for result in self.results)
+        text.write(_BOM)
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(_COLUMNS)
+        table.writerows(rows.values())
         write_text(path, text.getvalue())
+
+
+def _rows_of(path: Path) -> dict[str, list[str]]:
+    """The rows of an earlier report by image, in their order; none where there is no report that can be read."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, restval="")
+            return {row["image"]: [row.get(column, "") for column in _COLUMNS] for row in table}
+    except (OSError, ValueError, KeyError, csv.Error):
+        return {}
 
 
 def _row(result: ImageResult) -> list[str]:
     seconds = "" if result.seconds is None else f"{result.seconds:.3f}"
-    row = [result.image.name, str(result.status), result.cause, seconds]
+    name = result.image.name.encode(errors="backslashreplace").decode()  # as it can be written, and is read again
+    row = [name, str(result.status), result.cause, seconds]
     if result.measures is None:
         return row + [""] * (len(_COLUMNS) - len(row))
     measures = result.measures

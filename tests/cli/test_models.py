@@ -79,6 +79,15 @@ def test_lists_and_tables_in_the_notes_keep_their_lines(capsys, home):
     assert rows and set(rows) <= set(shown)
 
 
+def test_what_a_user_should_know_comes_before_the_notes(capsys):
+    shown = rootfm(capsys, "models", "info", "rootfm")[1].splitlines()
+    places = [
+        next(number for number, line in enumerate(shown) if line.startswith(label))
+        for label in ("Title", "Weak at", "Tiles", "Padding", "Threshold", "SHA-256", "Notes")
+    ]
+    assert places == sorted(places) and places[-2] < 25
+
+
 @pytest.mark.parametrize("action", ["info", "remove", "verify"])
 def test_an_unknown_name_is_a_failure_that_lists_the_known_ones(capsys, action):
     code, out, err = rootfm(capsys, "models", action, "rotfm")

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from rootpainter_rootfm import masks
+from rootpainter_rootfm import files, masks
 from rootpainter_rootfm.cli.main import main
 from rootpainter_rootfm.model import library
 from rootpainter_rootfm.segment import backend
@@ -40,7 +40,7 @@ def known_models(monkeypatch):
 
 
 def rows_of(out):
-    with open(out / "rootfm_report.csv", encoding="utf-8", newline="") as file:
+    with open(out / "rootfm_report.csv", encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -139,8 +139,40 @@ def test_one_file_and_one_page_of_it(known_models, tmp_path, capsys):
     tifffile.imwrite(tmp_path / "t.tif", np.stack([photograph(32, 32, n) for n in (1, 2)]), photometric="rgb")
     assert main(["segment", str(tmp_path / "t.tif"), str(tmp_path / "out"), "--page", "1"]) == 0
     assert "Note: t.tif: only page 1 of its 2 pages was segmented" in capsys.readouterr().err
+    assert main(["segment", str(tmp_path / "t.tif"), str(tmp_path / "out"), "--page", "1"]) == 0
+    said = capsys.readouterr()
+    assert "1 kept" in said.out and "Note: t.tif: only page 1 of its 2 pages was segmented" in said.err
+    assert main(["segment", str(tmp_path / "t.tif"), str(tmp_path / "out")]) == 1
+    assert "t.png was there already and belongs to page 1 of t.tif" in capsys.readouterr().err
+    (tmp_path / "out" / "t.png").unlink()
     assert main(["segment", str(tmp_path / "t.tif"), str(tmp_path / "out"), "--page", "2"]) == 1
     assert "it has no page 2" in capsys.readouterr().err
+
+
+def test_one_image_made_again_keeps_the_rows_of_the_others(photographs, known_models, tmp_path):
+    out = tmp_path / "out"
+    assert main(["segment", str(photographs), str(out)]) == 0
+    assert main(["segment", str(photographs / "p1.png"), str(out), "--overwrite"]) == 0
+    assert [row["image"] for row in rows_of(out)] == ["p0.png", "p1.png", "p2.png"]
+
+
+def test_pictures_of_other_kinds_and_subfolders_are_named(photographs, known_models, tmp_path, capsys):
+    (photographs / "IMG_1.HEIC").touch()
+    out = photographs / "masks"
+    for _ in range(2):  # the second time the folder of masks is there, which is none of photographs
+        assert main(["segment", str(photographs), str(out)]) == 0
+        assert "Note: 1 file of other kinds (.HEIC) was left alone: export" in capsys.readouterr().err
+
+
+def test_a_disk_that_takes_no_masks_is_one_sentence(photographs, known_models, tmp_path, monkeypatch, capsys):
+    def full(*picture):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "replace", full)
+    assert main(["segment", str(photographs), str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert f"rootfm: Masks cannot be written to {tmp_path / 'out'}: No space left on device." in said
+    assert "The report" not in said and "Traceback" not in said
 
 
 def test_several_models_are_an_ensemble(photographs, known_models, tmp_path):
@@ -160,6 +192,10 @@ def test_an_untrained_model_is_said_to_be_one(photographs, known_models, tmp_pat
     [
         (["nowhere", "out"], "no file or folder nowhere"),
         (["empty", "out"], "empty holds no PNG"),
+        (
+            [".", "out"],
+            "images. 1 file of other kinds (.CR2) and 3 subfolders were left alone: export such files as JPEG",
+        ),
         (["in", "in"], "another output folder"),
         (["in", "in/p0.png"], "is a file"),
         (["in", "out", "--tile", "100"], "setting tile is 100"),
@@ -171,6 +207,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(
     photographs, known_models, tmp_path, monkeypatch, capsys, arguments, said
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "raw.cr2").touch()
     (tmp_path / "empty").mkdir()
     (tmp_path / "clash").mkdir()
     for name in ("a.png", "a.bmp"):

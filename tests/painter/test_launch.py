@@ -58,8 +58,34 @@ def test_damaged_settings_count_as_a_first_start(qapp):
 
 
 def test_given_folder_is_used_and_not_remembered(qapp, tmp_path):
+    (tmp_path / "given").mkdir()
     assert sync_folder.settle(tmp_path / "given") == tmp_path / "given"
     assert not sync_folder.settings_file().exists()
+
+
+def test_given_folder_that_is_not_there_is_not_made(qapp, tmp_path):
+    with pytest.raises(HostError, match=r"There is no folder .*given"):
+        sync_folder.settle(tmp_path / "given")
+    assert not (tmp_path / "given").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be opened: No such file"),
+        ("{", "is damaged"),
+        ("[]", "is damaged"),
+        ('{"dataset": "d", "location": "projects/p", "file_names": []}', "is damaged"),
+        ('{"dataset": 7, "location": "projects/p", "file_names": ["a.png"]}', "is damaged"),
+    ],
+)
+def test_project_that_cannot_be_opened_is_one_sentence(qapp, tmp_path, sync, monkeypatch, content, said):
+    file, boxes = tmp_path / "oats.seg_proj", []
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setattr(QtWidgets.QMessageBox, "critical", lambda *what: boxes.append(what[-1]))
+    assert main.main([str(file), "--no-trainer", "--sync-dir", str(sync)]) == 2
+    assert boxes and boxes[0].startswith(f"The project {file} {said}")
 
 
 def test_folder_that_cannot_be_made_says_so(qapp, tmp_path):

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
+from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import Cancelled
 from rootpainter_rootfm.masks import MaskFormat
 from rootpainter_rootfm.painter import preflight
-from rootpainter_rootfm.painter.preflight import Level, Order, check, suggest_output
+from rootpainter_rootfm.painter.preflight import Level, Order, check, suggest_output, typed_path
 from rootpainter_rootfm.progress import CancelToken
+from rootpainter_rootfm.segment.provenance import Provenance, Source, digest
+from rootpainter_rootfm.segment.report import Measures
 
 
 @pytest.fixture
@@ -99,6 +104,60 @@ def test_existing_masks_are_counted_and_kept_or_made_anew(images, sync):
     assert any("All of them are made anew" in text for text in texts)
 
 
+def make_mask(target, image):
+    """A mask as it is made from an image, with its note."""
+    mask = np.zeros((8, 8), bool)
+    note = Provenance({"page": 0}, Source.of(image, target), [], Measures(0, 0, 1, 0), digest(mask))
+    target.parent.mkdir(exist_ok=True)
+    masks.write(mask, target, note=note.to_text())
+
+
+def test_masks_of_other_photographs_of_the_same_names_stop(images, sync):
+    other = sync / "datasets" / "other plot"
+    other.mkdir()
+    Image.fromarray(np.ones((8, 8, 3), np.uint8)).save(other / "a.png")
+    make_mask(sync / "masks" / "a.png", other / "a.png")
+    (stop,) = stops(look(images, sync))
+    assert stop == "Masks of other photographs with the same names are among them: a.png. Choose another folder."
+    report = look(images, sync, again=True)
+    assert report.may_start and any("They are lost." in finding.text for finding in report.findings)
+    assert look(other, sync).may_start, "they are its own"
+
+
+def test_mask_of_a_photograph_that_was_edited_stops_nothing(images, sync):
+    make_mask(sync / "masks" / "a.png", images / "a.png")
+    Image.fromarray(np.ones((8, 8, 3), np.uint8)).save(images / "a.png")
+    assert look(images, sync).may_start
+
+
+def test_images_of_several_pages_are_named(images, sync):
+    tifffile.imwrite(images / "week.tif", np.zeros((8, 50, 60), np.uint8), photometric="minisblack")
+    report = look(images, sync)
+    (note,) = [finding.text for finding in report.findings if finding.level is Level.NOTE]
+    assert report.may_start and note == "1 image holds several pages; only the first is segmented: week.tif."
+
+
+def test_pictures_of_other_kinds_are_named(images, sync):
+    (images / "c.HEIC").touch()
+    report = look(images, sync)
+    assert report.may_start and any("1 file of other kinds (.HEIC)" in finding.text for finding in report.findings)
+
+
+@pytest.mark.parametrize("typed", ["{}", " {} ", '"{}"', "'{}'", ' "{}"'])
+def test_path_is_taken_as_it_was_pasted(typed, images):
+    assert typed_path(typed.format(images)) == images
+
+
+def test_path_from_the_home_folder_on_is_understood(tmp_path):
+    assert typed_path("~/my masks") == tmp_path / "my masks"
+
+
+def test_part_of_a_path_stops(images, sync):
+    (stop,) = stops(look(images, sync, output=Path("masks")))
+    assert stop.startswith("masks is only a part of a path.")
+    assert stops(look(Path("plots"), sync, output=Path("masks")))[0].startswith("plots is only a part")
+
+
 def test_full_disk_stops_and_little_space_is_noted(images, sync, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda place: usage(1, 1, 1_000_000))
@@ -130,3 +189,14 @@ def test_look_can_be_cancelled(images, sync):
 def test_suggested_output_is_inside_for_inside_and_beside_for_outside(images, sync, tmp_path):
     assert suggest_output(sync, images, "rootfm") == sync / "segmentations" / "plot_rootfm"
     assert suggest_output(sync, tmp_path / "x", "rootfm") == tmp_path / "x_rootfm"
+
+
+def test_suggested_outputs_of_two_folders_are_two(sync, tmp_path):
+    masks = sync / "segmentations"
+    plots = [sync / "datasets" / plot / "images" for plot in ("plot1", "plot2")]
+    suggested = [suggest_output(sync, plot, "rootfm") for plot in plots]
+    assert suggested == [masks / "plot1_images_rootfm", masks / "plot2_images_rootfm"]
+    assert suggest_output(sync, sync / "datasets", "rootfm") == masks / "datasets_rootfm"
+    assert suggest_output(sync, sync, "rootfm") == masks / "sync_rootfm"
+    outside = [suggest_output(sync, tmp_path / plot / "images", "rootfm") for plot in ("plot1", "plot2")]
+    assert outside == [tmp_path / plot / "images_rootfm" for plot in ("plot1", "plot2")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,22 @@ def test_masks_come_with_settings_and_confidence(window, sent, qtbot):
     assert name == "segment" and content["rootfm"]["confidence"] is True
     assert content["rootfm"]["settings"]["overlap"] == Preferences().settings.overlap
     assert "model_paths" not in content and content["model_dir"] == "projects/barley/models"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "mine", "asked"),
+    [("000001_1700000000.pth", None, 0.3), ("000001_1700000000.pth", 0.6, 0.6), ("000002_1700000500.pth", None, None)],
+)
+def test_the_copy_that_a_project_begins_with_is_cut_where_its_model_advises(
+    window, sent, project, qtbot, chosen, mine, asked
+):
+    begun = {"rootfm": {"model": {"name": "roots", "sha256": "0" * 64, "threshold": 0.3}}}
+    project.write_text(json.dumps(json.loads(project.read_text()) | begun))
+    preferences = Preferences()
+    preferences.settings = replace(preferences.settings, threshold=mine)
+    preferences.set_project_model(project.parent, f"checkpoint:{chosen}")
+    window.segment_image(["one.png"])
+    assert sent(qtbot)[1]["rootfm"]["settings"].get("threshold") == asked
 
 
 def test_chosen_checkpoint_is_named(window, sent, project, qtbot):

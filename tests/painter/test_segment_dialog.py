@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 
 import pytest
@@ -96,6 +97,90 @@ def test_when_the_folder_has_its_turn(dialog, session, qtbot, state, turn):
     session.trainer.heartbeat = Heartbeat(1, "lab", 1, state, "cpu", project="oats")
     dialog._look_soon()
     qtbot.waitUntil(lambda: turn in dialog.findings.text(), timeout=10_000)
+
+
+def test_state_of_the_trainer_is_shown_without_another_look(dialog, session, monkeypatch, qtbot):
+    looks = []
+    monkeypatch.setattr(segment_dialog, "check", lambda *what: looks.append(what))
+    session.trainer.heartbeat = Heartbeat(2, "lab", 1, "segmenting", "cpu")
+    session.trainer.changed.emit()
+    assert "waits for its turn" in dialog.findings.text() and dialog.segment_button.isEnabled()
+    session.trainer.life = Life.SILENT
+    session.trainer.changed.emit()
+    assert "No trainer" in dialog.findings.text() and not dialog.segment_button.isEnabled()
+    qtbot.wait(500)
+    assert not looks
+
+
+def test_trainer_that_reaches_other_folders_is_another_look(dialog, session, monkeypatch, qtbot):
+    assert not dialog._reach[1]
+    monkeypatch.setattr(dialog, "_local", lambda: True)
+    session.trainer.changed.emit()
+    assert not dialog.segment_button.isEnabled()
+    qtbot.waitUntil(lambda: dialog.segment_button.isEnabled() and dialog._reach[1], timeout=10_000)
+
+
+def test_look_goes_on_while_the_trainer_changes_its_state(dialog, session, sync, monkeypatch, qtbot):
+    gate, check = threading.Event(), segment_dialog.check
+    monkeypatch.setattr(segment_dialog, "check", lambda *what: (gate.wait(10), check(*what))[1])
+    dialog.again.setChecked(True)
+    qtbot.waitUntil(lambda: dialog._task is not None, timeout=10_000)
+    for beat in range(4):
+        session.trainer.heartbeat = Heartbeat(beat, "lab", 1, ("idle", "segmenting")[beat % 2], "cpu")
+        session.trainer.changed.emit()
+    gate.set()
+    qtbot.waitUntil(dialog.segment_button.isEnabled, timeout=10_000)
+
+
+def test_output_is_suggested_off_the_windows_thread(dialog, sync, monkeypatch, qtbot):
+    threads, suggest = [], segment_dialog.suggest_output
+
+    def noted(*what):
+        threads.append(threading.current_thread())
+        return suggest(*what)
+
+    monkeypatch.setattr(segment_dialog, "suggest_output", noted)
+    photographs(sync / "datasets" / "field" / "images")
+    dialog.input.setText(f'"{sync / "datasets" / "field" / "images"}"')
+    qtbot.waitUntil(dialog.segment_button.isEnabled, timeout=10_000)
+    assert dialog.output.text() == str(sync / "segmentations" / "field_images_rootfm")
+    assert threads and threading.main_thread() not in threads
+
+
+def test_output_that_the_user_chose_stays(dialog, sync, qtbot):
+    dialog.output.setText(str(sync / "my masks"))
+    photographs(sync / "datasets" / "field")
+    dialog.input.setText(str(sync / "datasets" / "field"))
+    qtbot.waitUntil(dialog.segment_button.isEnabled, timeout=10_000)
+    assert dialog.output.text() == str(sync / "my masks") and dialog._report.order.output == sync / "my masks"
+
+
+def test_chosen_model_stays_when_the_library_is_read_again(dialog, session, library, qtbot):
+    names = [dialog.model.itemData(index).name for index in range(dialog.model.count())]
+    assert dialog.model.currentData().name == library.default.name
+    dialog.model.setFocus()
+    for _ in range(names.index(library.other.name) - names.index(library.default.name)):
+        qtbot.keyClick(dialog.model, QtCore.Qt.Key_Down)
+    for _ in range(names.index(library.default.name) - names.index(library.other.name)):
+        qtbot.keyClick(dialog.model, QtCore.Qt.Key_Up)
+    assert dialog.model.currentData().name == library.other.name
+    session.cards_changed.emit()
+    assert dialog.model.currentData().name == library.other.name
+
+
+def test_models_of_one_title_are_two(dialog, session, library):
+    twin = dataclasses.replace(library.default, name="twin")
+    session.cards = [library.default, twin]
+    session.preferences.model = "twin"
+    session.cards_changed.emit()
+    assert dialog.model.currentData().card is twin
+    texts = [dialog.model.itemText(index) for index in range(dialog.model.count())]
+    assert texts == [f"{twin.title} ({library.default.name})", f"{twin.title} (twin)"]
+
+
+def test_names_of_folders_are_no_html(dialog, qtbot):
+    dialog._show_findings([Finding(Level.NOTE, "There are no images in roots<2mm & more.")])
+    assert "roots&lt;2mm &amp; more" in dialog.findings.text()
 
 
 def test_field_that_is_empty_is_named(dialog, qtbot):

@@ -72,7 +72,8 @@ def test_from_a_new_project_to_a_better_mask(window, sync, teachable, plugin, qt
     project = sync / "projects" / "story"
     described = json.loads((project / "story.seg_proj").read_text())
     assert described["original_model_file"] == teachable.title
-    assert described["rootfm"]["model"] == {"name": teachable.name, "sha256": teachable.sha256}
+    begun = {"name": teachable.name, "sha256": teachable.sha256, "threshold": teachable.threshold}
+    assert described["rootfm"]["model"] == begun
     (first,) = (project / "models").iterdir()
     assert first.name.startswith("000001_") and first.suffix == ".pth"
 

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -9,12 +10,14 @@ import pytest
 import tifffile
 from PIL import Image
 
-from rootpainter_rootfm import masks
-from rootpainter_rootfm.errors import Cancelled, DataError
+from rootpainter_rootfm import masks, png
+from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
 from rootpainter_rootfm.masks import MaskFormat
 from rootpainter_rootfm.progress import CancelToken
+from rootpainter_rootfm.segment import disk
+from rootpainter_rootfm.segment.disk import DiskError
 from rootpainter_rootfm.segment.folder import FolderJob
-from rootpainter_rootfm.segment.report import Status
+from rootpainter_rootfm.segment.report import FolderReport, Status
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from tests.segment.helpers import Brightness, brightness_probability, card, photograph, segmenter
 
@@ -280,19 +283,151 @@ def test_a_page_of_many_is_said_to_be_one(folder):
     tifffile.imwrite(folder / "in" / "t.tif", pages, photometric="rgb")
     report = job(folder, page=0).run()
     assert report.results[-1].cause == "only page 0 of its 3 pages was segmented"
-    first = masks.read(folder / "out" / "t.png")
-    only = FolderJob([folder / "in" / "t.tif"], folder / "out", segmenter(), page=2)
+    kept = job(folder, page=0).run().results[-1]
+    assert (kept.status.value, kept.cause) == ("skipped", "only page 0 of its 3 pages was segmented")
+    only = FolderJob([folder / "in" / "t.tif"], folder / "third", segmenter(), page=2)
     assert statuses(only.run()) == ["made"]
-    np.testing.assert_array_equal(masks.read(folder / "out" / "t.png"), brightness_probability(pages[2]) >= 0.5)
-    assert (masks.read(folder / "out" / "t.png") != first).any()
+    np.testing.assert_array_equal(masks.read(folder / "third" / "t.png"), brightness_probability(pages[2]) >= 0.5)
+
+
+def test_the_mask_of_another_page_is_kept_unless_overwriting_is_asked_for(folder):
+    tifffile.imwrite(folder / "t.tif", np.stack([photograph(32, 40, 7), photograph(32, 40, 8)]), photometric="rgb")
+    FolderJob([folder / "t.tif"], folder / "out", segmenter()).run()
+    first = (folder / "out" / "t.png").read_bytes()
+    second = FolderJob([folder / "t.tif"], folder / "out", segmenter(), page=1)
+    assert "belongs to page 0 of t.tif" in second.run().failed[0].cause
+    assert (folder / "out" / "t.png").read_bytes() == first
+    second.overwrite = True
+    assert statuses(second.run()) == ["made"]
+
+
+def test_the_mask_of_another_photograph_of_the_same_name_is_kept(folder):
+    job(folder).run()
+    before = {path: path.read_bytes() for path in (folder / "out").iterdir()}
+    (folder / "other").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(photograph(40, 50, 77)).save(folder / "other" / name)
+    other = FolderJob(sorted((folder / "other").iterdir()), folder / "out", segmenter())
+    report = other.run()
+    assert statuses(report) == ["failed"] * 2
+    assert "a.png was there already and belongs to another photograph named a.png" in report.failed[0].cause
+    assert {path: path.read_bytes() for path in (folder / "out").iterdir()} == before
+    other.overwrite = True
+    assert statuses(other.run()) == ["made"] * 2
+
+
+def test_a_folder_that_was_moved_with_its_masks_is_gone_on_with(folder):
+    job(folder).run()
+    moved = folder / "moved"
+    for name in ("in", "out"):
+        shutil.copytree(folder / name, moved / name)
+    Image.fromarray(photograph(40, 50, 99)).save(moved / "in" / "a.png")
+    assert statuses(job(moved).run()) == ["made", *["skipped"] * 4]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_disk_that_takes_no_more_masks_stops_the_run(folder, monkeypatch, code):
+    for number in range(20):
+        Image.fromarray(photograph(40, 50, number)).save(folder / "in" / f"f{number:02}.png")
+    write, room = png.write, [None] * 3
+
+    def full(path, *picture):
+        try:
+            room.pop()
+        except IndexError:
+            raise OSError(code, os.strerror(code)) from None
+        write(path, *picture)
+
+    monkeypatch.setattr(png, "write", full)
+    running = job(folder)
+    with pytest.raises(MaskError, match=os.strerror(code)) as stopped:
+        running.run()
+    assert isinstance(stopped.value, OSError), "a trainer tries again"
+    assert statuses(running.report).count("made") == 3 and statuses(running.report).count("not reached") >= 10
+    monkeypatch.setattr(png, "write", write)
+    again = job(folder).run()
+    assert statuses(again).count("skipped") == 3 and statuses(again).count("made") == 22
+
+
+def test_one_mask_that_may_not_be_replaced_stops_no_other(folder, monkeypatch):
+    write = masks.write
+
+    def held(mask, path, *more):
+        if path.name == "b.png":
+            raise MaskError(f"{path} cannot be written: Permission denied.") from PermissionError(
+                errno.EACCES, "denied"
+            )
+        write(mask, path, *more)
+
+    monkeypatch.setattr(masks, "write", held)
+    assert statuses(job(folder).run()) == ["made", "failed", *["made"] * 3]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_folder_that_takes_no_file_is_refused_before_any_work(folder, monkeypatch, there):
+    if there:
+        (folder / "out").mkdir()
+
+    def refuse(path, data):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(disk.Path, "write_bytes", refuse)
+    network = Brightness()
+    with pytest.raises(DiskError, match=r"Masks cannot be written to .*out: Permission denied"):
+        job(folder, network=network).run()
+    assert not network.batches
+
+
+def test_looking_whether_a_folder_takes_files_leaves_none(folder):
+    (folder / "out").mkdir()
+    job(folder).check()
+    assert not list((folder / "out").iterdir())
+
+
+def rows_of(report):
+    with open(report, encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_report_keeps_the_rows_of_other_images(folder, encoding):
+    path = folder / "report.csv"
+    job(folder).run().write_csv(path)
+    first = path.read_text(encoding="utf-8-sig")
+    path.write_text(first, encoding=encoding)
+    one = FolderJob([folder / "in" / "c.png"], folder / "out", segmenter(), overwrite=True)
+    one.run().write_csv(path)
+    lines, before = path.read_text(encoding="utf-8-sig").splitlines(), first.splitlines()
+    assert len(lines) == len(before)
+    assert [line == old for line, old in zip(lines, before, strict=True)] == [True, True, True, False, True, True]
+
+
+def test_a_report_that_excel_opens_has_umlauts(folder):
+    Image.fromarray(photograph(8, 9)).save(folder / "in" / "größe.png")
+    job(folder).run().write_csv(folder / "report.csv")
+    assert (folder / "report.csv").read_bytes().startswith(b"\xef\xbb\xbfimage,")
+    assert rows_of(folder / "report.csv")[-1]["image"] == "größe.png"
+
+
+@pytest.mark.parametrize("content", [b"", b"a;b\n1;2\n", b"\xff\xfe\x00", b"image\n"])
+def test_what_is_no_report_is_replaced_by_one(folder, content):
+    (folder / "report.csv").write_bytes(content)
+    job(folder).run().write_csv(folder / "report.csv")
+    assert [row["image"] for row in rows_of(folder / "report.csv")] == [f"{name}.png" for name in "abcde"]
+
+
+def test_a_name_that_is_no_text_has_one_row_however_often_it_is_written(folder):
+    report = FolderReport([folder / "wurzel_\udcfc.png"])
+    for _ in range(2):
+        report.write_csv(folder / "report.csv")
+    assert [row["image"] for row in rows_of(folder / "report.csv")] == ["wurzel_\\udcfc.png"]
 
 
 def test_the_report_has_a_row_for_every_image(folder):
     (folder / "in" / "b.png").write_bytes(b"")
     report = job(folder).run()
     report.write_csv(folder / "report.csv")
-    with open(folder / "report.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(folder / "report.csv")
     assert [row["image"] for row in rows] == [f"{name}.png" for name in "abcde"]
     assert list(rows[0]) == [
         *("image", "status", "cause", "seconds", "root_pixels", "coverage", "mean_confidence", "uncertain"),

@@ -1,3 +1,4 @@
+import json
 import os
 from dataclasses import replace
 
@@ -11,16 +12,17 @@ from PIL import Image, PngImagePlugin
 from rootpainter_rootfm import images, masks, opening
 from rootpainter_rootfm.errors import ImageError, MaskError
 from rootpainter_rootfm.masks import MaskFormat
-from rootpainter_rootfm.segment.provenance import Provenance, Source, digest, finished
+from rootpainter_rootfm.segment.provenance import Provenance, Source, digest, finished, is_of_another
 from rootpainter_rootfm.segment.report import Measures
 from tests.segment.helpers import photograph
 
 NOTE = Provenance(
     {"method": 1, "models": ["a" * 64], "threshold": 0.1 + 0.2},
-    Source("Wurzel ü.png", 12345, 1_700_000_000_123_456_789, "b" * 64),
+    Source("Wurzel ü.png", 12345, 1_700_000_000_123_456_789, "b" * 64, "../images ü"),
     ["rootfm_probability"],
     Measures(7, 0.1, 2 / 3, 0.0),
     "c" * 64,
+    "only page 0 of its 3 pages was segmented",
 )
 
 
@@ -111,7 +113,7 @@ def test_the_digest_knows_every_pixel_and_the_shape(height, width, place):
 def test_a_source_is_known_by_its_content(tmp_path):
     path = tmp_path / "p.png"
     path.write_bytes(b"content")
-    source = Source.of(path)
+    source = Source.of(path, tmp_path / "masks" / "p.png")
     os.utime(path, (5, 5))
     assert source.is_still(path), "copied: another time, the same content"
     path.write_bytes(b"CONTENT")
@@ -119,6 +121,43 @@ def test_a_source_is_known_by_its_content(tmp_path):
     path.write_bytes(b"content and more")
     assert not source.is_still(path)
     assert replace(source, bytes=16, modified=path.stat().st_mtime_ns).is_still(path), "an unchanged time is believed"
+
+
+def test_a_source_is_known_by_its_place_as_seen_from_its_mask(tmp_path):
+    path, target = tmp_path / "sync" / "images" / "p.png", tmp_path / "sync" / "masks" / "p.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"content")
+    source = Source.of(path, target)
+    assert source.folder == "../images" and source.lies_at(path, target)
+    elsewhere = tmp_path / "mounted elsewhere"
+    assert source.lies_at(elsewhere / "images" / "p.png", elsewhere / "masks" / "p.png"), "the same share"
+    assert not source.lies_at(path.with_name("q.png"), target)
+    assert not source.lies_at(tmp_path / "sync" / "other" / "p.png", target)
+
+
+def test_a_note_of_an_earlier_version_is_still_read():
+    values = json.loads(NOTE.to_text())
+    del values["source"]["folder"], values["remark"]
+    found = Provenance.from_text(json.dumps(values))
+    assert found.source.folder == found.remark == "" and found.measures == NOTE.measures
+
+
+def test_a_mask_of_another_image_is_known_by_its_note_alone(tmp_path):
+    target, image, other = (tmp_path / name for name in ("m.png", "p.png", "elsewhere/p.png"))
+    other.parent.mkdir()
+    image.write_bytes(b"one")
+    other.write_bytes(b"another")
+    note = replace(NOTE, source=Source.of(image, target))
+    masks.write(np.ones((3, 3), bool), target, note=note.to_text())
+    assert not is_of_another(target, image) and is_of_another(target, other)
+    other.write_bytes(b"one")
+    assert not is_of_another(target, other), "a copy"
+    image.write_bytes(b"edited")
+    assert not is_of_another(target, image), "the same file"
+    masks.write(np.ones((3, 3), bool), target, note=replace(note, how={"page": 1}).to_text())
+    assert is_of_another(target, image), "another page"
+    masks.write(np.ones((3, 3), bool), target)
+    assert not is_of_another(target, image), "nobody knows whose it is"
 
 
 def test_the_cost_of_an_image_is_known_from_its_header(tmp_path):
