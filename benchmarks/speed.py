@@ -25,7 +25,7 @@ import speed_report
 from PIL import Image
 
 from rootpainter_rootfm import files, masks
-from rootpainter_rootfm.learn.synthetic import draw_photograph
+from rootpainter_rootfm.learn.drawing.synthetic import draw_photograph
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
 
 SIDES: Final = ("upstream", "core", "fast")

@@ -212,8 +212,8 @@ def training(program: Ours, project: str, plain: bool, steps: int) -> dict[str, 
 
     import torch
 
-    from rootpainter_rootfm.learn import fine_tune
-    from rootpainter_rootfm.learn.corrections import Corrections
+    from rootpainter_rootfm.learn.fine_tuning import fine_tune
+    from rootpainter_rootfm.learn.fine_tuning.corrections import Corrections
     from rootpainter_rootfm.model.library import load_model
     from rootpainter_rootfm.model.network import normalise
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from rootpainter_rootfm.learn import sheets
 from rootpainter_rootfm.learn.data import Truth, load, read_datasets
+from rootpainter_rootfm.learn.evaluation import sheets
 from rootpainter_rootfm.segment.engine import Segmenter
 
 TO = Path(__file__).parent / "images" / "failures.png"

@@ -28,15 +28,15 @@ from skimage.measure import label, regionprops
 from skimage.morphology import skeletonize
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn.synthetic import draw_photograph
+from rootpainter_rootfm.learn.drawing.synthetic import draw_photograph
 from rootpainter_rootfm.painter import sync_folder
+from rootpainter_rootfm.painter.folder.job_window import JobWindow
+from rootpainter_rootfm.painter.folder.segment_dialog import SegmentDialog
 from rootpainter_rootfm.painter.host import find_host
-from rootpainter_rootfm.painter.job_window import JobWindow
 from rootpainter_rootfm.painter.main import Launcher
-from rootpainter_rootfm.painter.model_details import ModelDetails
+from rootpainter_rootfm.painter.models.details import ModelDetails
 from rootpainter_rootfm.painter.plugin import RootFMPlugin
 from rootpainter_rootfm.painter.plugins import Plugins
-from rootpainter_rootfm.painter.segment_dialog import SegmentDialog
 from rootpainter_rootfm.painter.settings_dialog import SettingsDialog
 from rootpainter_rootfm.painter.trainer_status import TrainerWindow
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from rootpainter_rootfm.learn.synthetic import draw_photograph
+from rootpainter_rootfm.learn.drawing.synthetic import draw_photograph
 from rootpainter_rootfm.light import MOST, NATURAL, balanced, gains
 
 BLUE = (0.35, 0.45, 1)

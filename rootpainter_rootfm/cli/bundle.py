@@ -41,7 +41,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def run(options: argparse.Namespace) -> int:
     """Chooses the threshold, writes the model and says so; returns 0."""
-    from ..learn.bundle import Words, bundle
+    from ..learn.shipping.bundle import Words, bundle
     from ..segment.settings import SegmentSettings
 
     words = Words(options.name, options.title, options.licence, options.weaknesses)

@@ -29,7 +29,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Draws, segments and compares with what was drawn; returns 0 when every photograph has its mask."""
     from .. import masks
-    from ..learn.metrics import Confusion
+    from ..learn.evaluation.metrics import Confusion
     from ..segment.folder import FolderJob
 
     segmenter = load_segmenter(options)
@@ -57,7 +57,7 @@ def _draw(folder: Path, count: int) -> tuple[list[Path], list]:
     from PIL import Image
 
     from ..files import replacing
-    from ..learn.synthetic import draw_photograph
+    from ..learn.drawing.synthetic import draw_photograph
 
     folder.mkdir(parents=True, exist_ok=True)
     paths, truths = [], []

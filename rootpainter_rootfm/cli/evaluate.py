@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..learn.data import Dataset
-    from ..learn.evaluate import Summary
+    from ..learn.evaluation.evaluate import Summary
     from ..model.card import ModelCard
     from ..progress import CancelToken, Progress
 
@@ -48,9 +48,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Measures, writes the report and prints its table; returns 0."""
     from ..learn.data import read_datasets
-    from ..learn.evaluate import Method, evaluate
-    from ..learn.record import describe
-    from ..learn.report import write_evaluation
+    from ..learn.evaluation.evaluate import Method, evaluate
+    from ..learn.evaluation.report import write_evaluation
+    from ..learn.training.record import describe
     from ..model.library import WEIGHTS_SUFFIXES
 
     model, options.model = options.model, [options.model]
@@ -80,8 +80,8 @@ def _baselines(
     datasets: Sequence[Dataset], out: Path, progress: Progress, cancel: CancelToken
 ) -> dict[str, dict[str, Summary]]:
     from ..files import file_name
-    from ..learn import baselines
-    from ..learn.evaluate import Summary, by_dataset, evaluate
+    from ..learn.evaluation import baselines
+    from ..learn.evaluation.evaluate import Summary, by_dataset, evaluate
 
     found = {}
     for name in baselines.BASELINES:
@@ -93,8 +93,8 @@ def _baselines(
 
 def _learnt(weights: Path, card: ModelCard) -> tuple[set[str], bool]:
     """The datasets that a model learnt from, and whether these are all: by its card or its training's record."""
-    from ..learn.record import learnt_before, read_record
-    from ..learn.state import BEST
+    from ..learn.training.record import learnt_before, read_record
+    from ..learn.training.state import BEST
 
     named = {name for name, _ in card.training_data}
     record = read_record(weights.parent) if weights.name == BEST and not named else {}

@@ -35,12 +35,12 @@ def run(options: argparse.Namespace) -> int:
     """Carries the protocol out and prints its report; returns 0."""
     from dataclasses import replace
 
-    from ..learn import baselines, protocol
     from ..learn.data import read_datasets
-    from ..learn.loop import Rhythm
-    from ..learn.plan import CONTINUED, TrainPlan
-    from ..learn.protocol_report import write_protocol
-    from ..learn.record import describe
+    from ..learn.evaluation import baselines, protocol
+    from ..learn.evaluation.protocol_report import write_protocol
+    from ..learn.training.loop import Rhythm
+    from ..learn.training.plan import CONTINUED, TrainPlan
+    from ..learn.training.record import describe
     from ..segment.device import choose_device
 
     datasets = read_datasets(options.data, options.only)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c
 
 if TYPE_CHECKING:
-    from ..learn.loop import Start
+    from ..learn.training.loop import Start
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,8 +37,8 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Trains until done or stopped; returns 0."""
     from ..learn.data import read_datasets
-    from ..learn.loop import Rhythm, train
-    from ..learn.plan import CONTINUED, TrainPlan
+    from ..learn.training.loop import Rhythm, train
+    from ..learn.training.plan import CONTINUED, TrainPlan
     from ..segment.device import choose_device
 
     datasets = read_datasets(options.data, options.only, options.without)
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _start(name: str) -> Start:
-    from ..learn.loop import Start
+    from ..learn.training.loop import Start
     from ..model.library import load_model
 
     network, card = load_model(name)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..learn.plan import TrainPlan
+    from ..learn.training.plan import TrainPlan
     from ..progress import CancelToken, Progress
 
 

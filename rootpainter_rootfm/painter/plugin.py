@@ -7,14 +7,15 @@ from typing import Any
 
 from PyQt5 import QtWidgets
 
-from . import host_segment, new_project, requests
 from .closing import Closing
+from .folder import host_segment
+from .folder.jobs import adopt
 from .host import Host, lacking
-from .jobs import adopt
-from .models_menu import ModelsMenu, find_menu
+from .models.menu import ModelsMenu, find_menu
 from .plugins import Plugin
-from .project import Project
-from .project_view import NEEDS
+from .project import new_project, requests
+from .project.project import Project
+from .project.view import NEEDS
 from .session import Session, show_failure
 from .trainer_status import TrainerStatus
 

@@ -13,7 +13,7 @@ from ..errors import ModelError
 from ..model.card import ModelCard
 from ..model.library import Library
 from . import exchange
-from .library_process import LibraryProcess
+from .models.library_process import LibraryProcess
 from .preferences import Preferences
 from .trainer_control import TrainerControl
 from .trainer_life import Life

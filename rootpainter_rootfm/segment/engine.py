@@ -175,7 +175,7 @@ class Segmenter:
         if self.settings.second_look and self.settings.scale == 1 and not any(wide):
             self._look_again(image, found, look, total)
         if self.settings.min_root_pixels > 1:
-            from .cleaning import drop_small  # scipy takes a third of a second to load, and few ask for this
+            from .cleaning import drop_small
 
             drop_small(found.mask, self.settings.min_root_pixels)
         return Segmentation(found.probability, found.mask)

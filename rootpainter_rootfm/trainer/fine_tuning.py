@@ -20,10 +20,10 @@ from .training_file import TrainingFile
 from .worker import MAY_PASS, Further
 
 if TYPE_CHECKING:
-    from ..learn.corrections import Corrections
-    from ..learn.fine_tune import FineTuner
-    from ..learn.judge import Judge, Verdict
-    from ..learn.measuring import Measured
+    from ..learn.fine_tuning.corrections import Corrections
+    from ..learn.fine_tuning.fine_tune import FineTuner
+    from ..learn.fine_tuning.judge import Judge, Verdict
+    from ..learn.fine_tuning.measuring import Measured
     from ..model.network import MobileSAM
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class FineTuning:
         try:
             yield from self._train()
         except (RuntimeError, MemoryError) as error:
-            from ..learn.fine_tune import out_of_memory
+            from ..learn.fine_tuning.fine_tune import out_of_memory
             from ..segment.device import is_out_of_memory
 
             if is_out_of_memory(error):
@@ -108,7 +108,7 @@ class FineTuning:
             raise
 
     def _train(self) -> Iterator[None]:
-        from ..learn.corrections import Corrections
+        from ..learn.fine_tuning.corrections import Corrections
 
         request = self.request
         self._show("running", "Preparing training")
@@ -159,9 +159,9 @@ class FineTuning:
 
     def _begin(self, path: Path | None) -> tuple[FineTuner, Judge]:
         """Loads a model of the project, or, where it has none, the foundation model that it was begun with."""
-        from ..learn.fine_tune import FineTuner
-        from ..learn.fine_tune_settings import FineTuneSettings
-        from ..learn.judge import Judge
+        from ..learn.fine_tuning.fine_tune import FineTuner
+        from ..learn.fine_tuning.judge import Judge
+        from ..learn.fine_tuning.settings import FineTuneSettings
         from ..segment.device import first_footing
 
         settings = FineTuneSettings(zoom=self.request.settings.scale)

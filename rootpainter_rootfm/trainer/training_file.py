@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .logs import Journal
 
 if TYPE_CHECKING:
-    from ..learn.measuring import Measured
+    from ..learn.fine_tuning.measuring import Measured
 
 STATE = ".rootfm_training.json"
 HISTORY = 500

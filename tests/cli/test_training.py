@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from rootpainter_rootfm.cli.training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c
-from rootpainter_rootfm.learn.plan import TrainPlan
+from rootpainter_rootfm.learn.training.plan import TrainPlan
 
 
 def test_the_first_ctrl_c_stops_in_good_order_and_the_second_at_once():

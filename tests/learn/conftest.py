@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn import corrections, loop, trained, validation
+from rootpainter_rootfm.learn.fine_tuning import corrections
+from rootpainter_rootfm.learn.training import loop, trained, validation
 from rootpainter_rootfm.model.network import MobileSAM
 from tests.learn.corrected import draw_image
 

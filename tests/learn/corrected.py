@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from rootpainter_rootfm.learn.corrections import Corrections
+from rootpainter_rootfm.learn.fine_tuning.corrections import Corrections
 
 
 def draw_image(folder, stem, seed, size=(96, 128), bright=200):

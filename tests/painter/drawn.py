@@ -10,7 +10,7 @@ from PIL import Image
 from PyQt5 import QtCore, QtWidgets
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn.synthetic import draw_photograph
+from rootpainter_rootfm.learn.drawing.synthetic import draw_photograph
 
 SIZE = (96, 128)
 NAMES = ("one.png", "two.png", "three.png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from functools import partial
 
-from rootpainter_rootfm.learn import fine_tune_settings
+from rootpainter_rootfm.learn.fine_tuning import settings as fine_tune_settings
 from rootpainter_rootfm.trainer.main import main
 
 if __name__ == "__main__":

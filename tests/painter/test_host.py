@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from rootpainter_rootfm.errors import HostError
+from rootpainter_rootfm.painter.folder.host_segment import _refusal
 from rootpainter_rootfm.painter.host import Seam, find_host, lacking
-from rootpainter_rootfm.painter.host_segment import _refusal
 from rootpainter_rootfm.painter.plugin import RootFMPlugin
 from rootpainter_rootfm.painter.plugins import WINDOW_SEAMS
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.painter.job_window import JobWindow
-from rootpainter_rootfm.painter.segment_dialog import SegmentDialog
+from rootpainter_rootfm.painter.folder.job_window import JobWindow
+from rootpainter_rootfm.painter.folder.segment_dialog import SegmentDialog
 from tests.painter.drawn import click, dialogs, entry, photographs, pick, ready, said, type_into
 
 LONG = 300_000

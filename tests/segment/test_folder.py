@@ -393,7 +393,7 @@ def rows_of(report):
 def test_a_report_keeps_the_rows_of_other_images(folder, encoding):
     path = folder / "report.csv"
     job(folder).run().write_csv(path)
-    first = path.read_text(encoding="utf-8-sig")
+    first = path.read_text(encoding="utf-8-sig").replace("made", "made earlier")
     path.write_text(first, encoding=encoding)
     one = FolderJob([folder / "in" / "c.png"], folder / "out", segmenter(), overwrite=True)
     one.run().write_csv(path)

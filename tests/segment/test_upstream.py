@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rootpainter_rootfm.learn.synthetic import draw_photograph
+from rootpainter_rootfm.learn.drawing.synthetic import draw_photograph
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
 from rootpainter_rootfm.segment import backend
 from rootpainter_rootfm.segment.engine import Segmenter

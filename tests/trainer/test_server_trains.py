@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from rootpainter_rootfm import files, masks
-from rootpainter_rootfm.learn import fine_tune, fine_tune_settings, judge
+from rootpainter_rootfm.learn.fine_tuning import fine_tune, judge
+from rootpainter_rootfm.learn.fine_tuning import settings as fine_tune_settings
 from rootpainter_rootfm.segment import device as devices
 from rootpainter_rootfm.trainer import fine_tuning, instructions, server
 from tests.trainer.sync_world import tree

@@ -18,7 +18,7 @@ pytest.importorskip("pytestqt", reason="pytest-qt is not installed")
 from PyQt5 import QtCore, QtGui, QtWidgets
 
 from rootpainter_rootfm import Segmenter, images, masks
-from rootpainter_rootfm.learn.synthetic import draw_photograph
+from rootpainter_rootfm.learn.drawing.synthetic import draw_photograph
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library
 from tests.correcting import spots_on
 

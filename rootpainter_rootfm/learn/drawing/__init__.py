@@ -1,0 +1,1 @@
+"""Roots and ground that are drawn, and real roots in other ground."""

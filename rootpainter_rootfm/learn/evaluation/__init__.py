@@ -1,0 +1,1 @@
+"""How good a model is: measures, pictures, and the protocol on systems that it has never seen."""

@@ -1,0 +1,1 @@
+"""How a model learns from the corrections of a RootPainter project."""

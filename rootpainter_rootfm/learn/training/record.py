@@ -1,0 +1,110 @@
+"""What a result must name so that somebody can get it again: data, command, version, commit and machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ... import __version__
+from ...files import write_text
+from ...model.card import ModelCard
+from ..data import Dataset
+
+RECORD = "record.json"
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What `record.json` of a training says: `datasets` (names), `starts`, and `model` (the card of the model that it
+    began with) if there was one; empty where there is no record."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write_record(
+    folder: Path, datasets: Sequence[Dataset], model: ModelCard | None, start: Mapping[str, Any], finished: bool
+) -> None:
+    """Writes `record.json`, or adds to it: what it says of datasets and model stays.
+
+    Args:
+        folder: of the training.
+        datasets: all of them.
+        model: with which the training was begun.
+        start: the step from which it goes on, and what `describe` says.
+        finished: there is nothing to go on with; such a start is noted only where there is no other.
+    """
+    before = read_record(folder)
+    starts = before.get("starts", [])
+    if not (finished and starts):
+        starts = [*starts, start]
+    kept = {"datasets": learning(datasets)} | before | {"starts": starts}
+    if model is not None:
+        kept.setdefault("model", json.loads(model.to_json()))
+    write_text(folder / RECORD, json.dumps(kept, indent=1))
+
+
+def learning(datasets: Sequence[Dataset]) -> list[str]:
+    """The names of those that a training learns from or chooses its weights on; the others stay unseen."""
+    return sorted(dataset.name for dataset in datasets if dataset.split("train", "val").items)
+
+
+def learnt_before(record: Mapping[str, Any]) -> set[str]:
+    """The names of the datasets that the model which a training began with has learnt from."""
+    return {one["name"] for one in record.get("model", {}).get("training_data", [])}
+
+
+def describe(device: str | torch.device = "cpu") -> dict[str, str | None]:
+    """Command, version, commit (None outside a source checkout), hardware and time of what runs now."""
+    return {
+        "command": command(),
+        "version": __version__,
+        "commit": commit(),
+        "hardware": hardware(device),
+        "time": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def command() -> str:
+    """The command line of this process; folders on this machine are shortened to their own names."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv]
+    return shlex.join([Path(words[0]).stem, *words[1:]])
+
+
+def commit() -> str | None:
+    """The commit of the source this runs from, with `-dirty` when files differ from it; None without one."""
+    source = Path(__file__).parents[3]
+    if not (source / ".git").exists():
+        return None  # An installed package may lie inside a checkout of something else.
+    described = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        found = subprocess.run(described, cwd=source, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+def hardware(device: str | torch.device) -> str:
+    """The device and the machine around it, in words."""
+    processor = f"{os.cpu_count()} × {_processor()}, {platform.system()}, torch {torch.__version__}"
+    if torch.device(device).type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}; {processor}"
+    return processor
+
+
+def _processor() -> str:
+    """The processor's name, which Python itself does not know on Linux."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return named or platform.processor() or platform.machine()

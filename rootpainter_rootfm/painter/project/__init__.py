@@ -1,0 +1,1 @@
+"""An open project, and a new one."""

@@ -1,0 +1,266 @@
+import csv
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
+from rootpainter_rootfm.learn.data import Dataset
+from rootpainter_rootfm.learn.training import loop, record, state, validation
+from rootpainter_rootfm.learn.training.loop import Rhythm, Start, train
+from rootpainter_rootfm.learn.training.plan import TrainPlan
+from rootpainter_rootfm.model.library import load_model
+from rootpainter_rootfm.progress import CancelToken
+from tests.learn.helpers import datasets
+
+PLAN = TrainPlan(steps=4, tile_sizes=(32,), batch=2, warmup=1, cooldown=0.25, average=0.5)
+RHYTHM = Rhythm(checkpoint=2, validation=2, workers=0)
+
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    return datasets(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def whole(sets, quick_training, tmp_path_factory):
+    """An uninterrupted training: its folder and its state."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, train(sets, PLAN, folder, rhythm=RHYTHM)
+
+
+def weights(trained):
+    return trained.network.state_dict()
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def stop_after(steps):
+    """A cancel token and the progress that uses it."""
+    token = CancelToken()
+    return token, lambda done, total, current: token.cancel() if done == steps else None
+
+
+def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(sets, whole, tmp_path):
+    token, progress = stop_after(2)
+    with pytest.raises(Cancelled):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM, progress=progress, cancel=token)
+    resumed = train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    _, expected = whole
+    assert resumed.step == 4
+    assert_same(weights(resumed), weights(expected))
+    assert_same(resumed.average.network.state_dict(), expected.average.network.state_dict())
+
+
+def test_a_training_killed_in_the_middle_of_a_step_goes_on_from_its_last_checkpoint(sets, whole, tmp_path, monkeypatch):
+    real = loop.dice_bce
+    calls = []
+
+    def killed(*tensors):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return real(*tensors)
+
+    monkeypatch.setattr(loop, "dice_bce", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    monkeypatch.setattr(loop, "dice_bce", real)
+    assert_same(weights(train(sets, PLAN, tmp_path, rhythm=RHYTHM)), weights(whole[1]))
+
+
+def test_a_training_killed_in_its_last_validation_validates_when_it_goes_on(sets, whole, tmp_path, monkeypatch):
+    real = validation.ValidationPatches.measure
+    calls = []
+
+    def killed(self, network):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(self, network)
+
+    monkeypatch.setattr(validation.ValidationPatches, "measure", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    with open(tmp_path / "log.csv", encoding="utf-8") as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mask_that_cannot_be_read_is_named_in_one_sentence(tmp_path, workers):
+    sets = datasets(tmp_path)
+    broken = sets[0].items[0].mask
+    broken.write_bytes(b"nothing")
+    with pytest.raises(MaskError) as error:
+        train(sets[:1], replace(PLAN, steps=200, drawn=0.0), tmp_path / "run", rhythm=replace(RHYTHM, workers=workers))
+    assert str(broken) in str(error.value) and "Traceback" not in str(error.value)
+
+
+def test_a_missing_file_is_named_before_anything_is_learnt(tmp_path):
+    sets = datasets(tmp_path)
+    sets[1].items[-1].mask.unlink()
+    with pytest.raises(DataError, match=r"is missing\. Put it back"):
+        train(sets, PLAN, tmp_path / "run", rhythm=RHYTHM)
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_come_to_be_validated_on_later_have_no_dice_before(tmp_path):
+    sand, clay = datasets(tmp_path)
+    begun = [sand, Dataset("clay", clay.split("train").items)]
+    train(begun, PLAN, tmp_path / "run", rhythm=RHYTHM)
+    train([sand, clay], replace(PLAN, steps=6), tmp_path / "run", rhythm=RHYTHM)
+    with open(tmp_path / "run" / "log.csv", encoding="utf-8") as file:
+        assert [bool(row["clay"]) for row in csv.DictReader(file)] == [False, False, True]
+
+
+def test_a_finished_training_is_prolonged_from_its_last_step_at_the_full_rate(sets, whole, tmp_path):
+    folder = tmp_path / "prolonged"
+    shutil.copytree(whole[0], folder)
+    seen = []
+    longer = replace(PLAN, steps=10)
+    prolonged = train(sets, longer, folder, rhythm=RHYTHM, progress=lambda done, *_: seen.append(done))
+    assert seen == list(range(PLAN.steps + 1, 11))
+    assert longer.rate_at(PLAN.steps) == PLAN.rate and prolonged.step == 10
+
+
+def test_a_finished_training_stays_as_it_is(sets, whole, tmp_path):
+    folder = tmp_path / "again"
+    shutil.copytree(whole[0], folder)
+    again = train(sets, PLAN, folder, rhythm=RHYTHM)
+    assert_same(weights(again), weights(whole[1]))
+    assert [start["step"] for start in record.read_record(folder)["starts"]] == [0]
+
+
+def test_a_shorter_schedule_than_what_was_done_is_refused(sets, whole, tmp_path):
+    folder = tmp_path / "shorter"
+    shutil.copytree(whole[0], folder)
+    before = (folder / "last.pt").read_bytes()
+    with pytest.raises(DataError, match="already"):
+        train(sets, replace(PLAN, steps=2), folder, rhythm=RHYTHM)
+    assert (folder / "last.pt").read_bytes() == before
+
+
+def test_another_plan_or_other_data_in_the_folder_is_refused(sets, whole):
+    folder, _ = whole
+    with pytest.raises(DataError, match="another plan"):
+        train(sets, replace(PLAN, decay=1.0), folder, rhythm=RHYTHM)
+    with pytest.raises(DataError, match="on clay, sand, not on sand"):
+        train(sets[:1], PLAN, folder, rhythm=RHYTHM)
+
+
+def test_nothing_to_learn_from_is_refused(sets, tmp_path):
+    with pytest.raises(DataError, match="train row"):
+        train([one.split("val") for one in sets], PLAN, tmp_path, rhythm=RHYTHM)
+
+
+def test_a_loss_that_is_no_number_leaves_weights_and_statistics_alone(sets, fresh_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "dice_bce", lambda logits, *_: logits.sum() * float("nan"))
+    trained = train(sets, replace(PLAN, steps=2), tmp_path, rhythm=Rhythm(100, 100, 0))
+    assert trained.step == 2
+    assert_same(weights(trained), fresh_network.state_dict())
+
+
+def test_what_a_training_writes_down(sets, whole):
+    folder, trained = whole
+    with open(folder / "log.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows] == ["2", "4"]
+    assert {"loss", "dice", "sand", "clay"} <= set(rows[0])
+    note = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    assert note["datasets"] == ["clay", "sand"]
+    assert note["starts"][0]["step"] == 0 and note["starts"][0]["hardware"]
+    assert TrainPlan.from_json((folder / "plan.json").read_text(encoding="utf-8")) == PLAN
+    assert (folder / "curves.png").stat().st_size and (folder / "samples.png").stat().st_size
+
+
+def test_the_best_weights_can_be_used_where_they_lie(whole):
+    """No file beside them may pass for their card."""
+    network, card = load_model(whole[0] / "best.pt")
+    assert_same(network.state_dict(), torch.load(whole[0] / "best.pt", weights_only=True))
+    assert card.name == "best"
+
+
+def test_the_best_weights_stay_when_a_prolonged_training_is_worse_on_its_way(sets, whole, tmp_path, monkeypatch):
+    folder = tmp_path / "worse"
+    shutil.copytree(whole[0], folder)
+    (folder / "best_step.json").write_text('{"step": 4, "dice": 0.99}', encoding="utf-8")
+    best = (folder / "best.pt").read_bytes()
+    train(sets, replace(PLAN, steps=5), folder, rhythm=Rhythm(100, 1, 0))
+    assert (folder / "best.pt").read_bytes() == best
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_the_best_weights_are_measured_again_when_there_are_other_images_to_validate_on(
+    whole, tmp_path, monkeypatch, noted
+):
+    """Unless they are those of an old training, which does not say on what they were the best."""
+    sets = datasets(tmp_path / "data")
+    looks = iter([0.6, 0.6, 0.3, 0.4] if noted else [0.6, 0.6, 0.4])
+    real = validation.ValidationPatches.measure
+
+    def measure(self, network):
+        return replace(real(self, network), dice=dict.fromkeys(["sand", "clay"], next(looks)))
+
+    monkeypatch.setattr(validation.ValidationPatches, "measure", measure)
+    run = tmp_path / "run"
+    train(sets, PLAN, run, rhythm=RHYTHM)
+    best = json.loads((run / "best_step.json").read_text(encoding="utf-8"))
+    if not noted:
+        (run / "best_step.json").write_text(json.dumps({"step": best["step"], "dice": best["dice"]}), encoding="utf-8")
+    moved = Dataset(
+        "sand", tuple(replace(item, split="train" if item.split == "val" else "val") for item in sets[0].items)
+    )
+    train([moved, sets[1]], replace(PLAN, steps=5), run, rhythm=RHYTHM)
+    kept = json.loads((run / "best_step.json").read_text(encoding="utf-8"))
+    assert best["step"] == 2 and next(looks, None) is None
+    assert (kept["step"], kept["dice"]) == ((5, 0.4) if noted else (2, 0.6))
+
+
+def test_a_training_that_goes_on_with_the_same_images_measures_nothing_again(sets, whole, tmp_path, monkeypatch):
+    folder = tmp_path / "same"
+    shutil.copytree(whole[0], folder)
+    monkeypatch.setattr(validation.ValidationPatches, "measure", None)
+    train(sets, PLAN, folder, rhythm=RHYTHM)
+
+
+def test_a_dataset_to_be_measured_on_alone_is_not_among_those_learnt_from(tmp_path):
+    sand, clay = datasets(tmp_path / "data")
+    measured = clay.split("test")
+    train([sand, measured], replace(PLAN, steps=2), tmp_path / "run", rhythm=RHYTHM)
+    assert record.read_record(tmp_path / "run")["datasets"] == ["sand"]
+    train([sand], replace(PLAN, steps=2), tmp_path / "run", rhythm=RHYTHM)
+    with pytest.raises(DataError, match="on sand, not on clay, sand"):
+        train([sand, clay], PLAN, tmp_path / "run", rhythm=RHYTHM)
+
+
+def test_an_old_record_that_names_a_dataset_to_be_measured_on_is_accepted(sets, whole, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(whole[0], folder)
+    train([sets[0], sets[1].split("test")], PLAN, folder, rhythm=RHYTHM)
+    assert record.read_record(folder)["datasets"] == ["clay", "sand"]
+
+
+def test_given_weights_are_where_a_training_begins_and_a_candidate_for_the_best(sets, whole, tmp_path, monkeypatch):
+    start = state.chosen_weights(whole[0])
+    looks = iter([0.8, 0.1, 0.1])
+    real = validation.ValidationPatches.measure
+    monkeypatch.setattr(
+        validation.ValidationPatches,
+        "measure",
+        lambda self, network: replace(real(self, network), dice=dict.fromkeys(["sand", "clay"], next(looks))),
+    )
+    plan = replace(PLAN, steps=2, frozen_statistics=True, rate=1e-2)
+    trained = train(sets, plan, tmp_path, rhythm=Rhythm(100, 1, 0), start=Start(start))
+    assert_same(state.chosen_weights(tmp_path), start)
+    moved = [name for name in start if not torch.equal(start[name], weights(trained)[name])]
+    assert moved and not any("running" in name or "num_batches" in name for name in moved)
