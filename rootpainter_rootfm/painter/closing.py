@@ -20,7 +20,7 @@ class Closing(QtCore.QObject):
         super().__init__(window)
         self._session = session
         self._window = window
-        self._sure = False
+        self._sure = self._unsaved = False
         window.installEventFilter(self)
 
     def eventFilter(self, watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
@@ -32,19 +32,42 @@ class Closing(QtCore.QObject):
             event.ignore()
             self._ask(work)
             return True
+        if not self._save():
+            event.ignore()
+            return True
         for dialog in self._window.findChildren(QtWidgets.QDialog):
             dialog.close()
         # RootPainter never deletes a closed window; what looks at files for it would look for ever.
         for poll in self._window.findChildren(Poll):
             poll.stop()
-        self._save()
         return False
 
-    def _save(self) -> None:
-        """RootPainter itself saves what was painted only when its user goes on to another image."""
+    def _save(self) -> bool:
+        """Saves what was painted, which RootPainter does only on the way to another image; whether it may close."""
         # A window that was closed before may be told so again, when a newer one has changed the annotation.
-        if self._window.isVisible() and lacking(self._window, SAVING) is None:
+        if self._unsaved or not self._window.isVisible() or lacking(self._window, SAVING) is not None:
+            return True
+        try:
             self._window.save_annotation()
+        except OSError as error:
+            self._ask_unsaved(error)
+            return False
+        return True
+
+    def _ask_unsaved(self, error: OSError) -> None:
+        text = f"What was painted last cannot be saved: {error.strerror or error}."
+        box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Warning, "RootPainter", text, parent=self._window)
+        box.setInformativeText("Is the drive connected, and has its disk room? Then close the window once more.")
+        drop = box.addButton("Close without saving", QtWidgets.QMessageBox.DestructiveRole)
+        box.setDefaultButton(box.addButton("Keep the window", QtWidgets.QMessageBox.RejectRole))
+        box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+
+        def close() -> None:
+            self._unsaved = True
+            self._window.close()
+
+        drop.clicked.connect(lambda: QtCore.QTimer.singleShot(0, close))
+        box.open()
 
     def _work(self) -> str:
         """What would end with our trainer, in words; empty where nothing would."""

@@ -226,8 +226,9 @@ def _asks_for(request: Mapping[str, Any], folder: Path, mask: Path) -> bool:
     names, output = request.get("file_names"), request.get("seg_dir")
     if not isinstance(names, list) or not isinstance(output, str):
         return False
-    named = any(Path(str(name)).stem == mask.stem for name in names)
-    return named and os.path.realpath(folder / output) == os.path.realpath(mask.parent)
+    if os.path.realpath(folder / output) != os.path.realpath(mask.parent):
+        return False
+    return any(Path(str(name)).stem == mask.stem for name in names)
 
 
 def refusal(instruction: Path) -> str | None:

@@ -10,7 +10,8 @@ from .exchange import Heartbeat
 SILENT_AFTER = 6.0
 """Seconds without a new beat after which a trainer counts as gone."""
 SILENT_ELSEWHERE_AFTER = 60.0
-"""The same for a trainer on another machine: Dropbox or Drive may bring its beats twenty to forty seconds late."""
+"""The same for one on another machine that did live: Dropbox or Drive may bring its beats twenty to forty seconds late.
+Of one that was not seen to live, a trainer of ours waits as long itself before it takes the folder over."""
 
 
 class Life(Enum):
@@ -31,7 +32,7 @@ class Judge:
         self._last: tuple[tuple[str, int], int] | None = None
         self._since: float | None = None
         self._moved = False
-        self._patience = SILENT_AFTER
+        self._elsewhere = False
 
     def see(self, beat: Heartbeat | None, now: float) -> Life:
         """One look; `now` is a clock of this machine that never goes back, in seconds.
@@ -43,7 +44,8 @@ class Judge:
         elif beat is not None and (beat.identity, beat.beat) != self._last:
             self._moved = self._last is not None
             self._last, self._since = (beat.identity, beat.beat), now
-            self._patience = SILENT_AFTER if beat.host == platform.node() else SILENT_ELSEWHERE_AFTER
-        if self._since is None or now - self._since >= self._patience:
+            self._elsewhere = beat.host != platform.node()
+        patience = SILENT_ELSEWHERE_AFTER if self._elsewhere and self._moved else SILENT_AFTER
+        if self._since is None or now - self._since >= patience:
             return Life.SILENT
         return Life.ALIVE if self._moved else Life.UNKNOWN

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import errno
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 from ..errors import MaskError
 
-_REFUSALS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 _SAMPLE: Final = bytes(1 << 16)
 
 
@@ -21,22 +23,25 @@ def try_to_write(folder: Path) -> None:
     """Writes and removes a small hidden file; raises DiskError where the folder takes none."""
     sample = folder / f".{uuid4().hex[:16]}.part"
     try:
-        try:
-            sample.write_bytes(_SAMPLE)
-        finally:
-            sample.unlink(missing_ok=True)
+        sample.write_bytes(_SAMPLE)
     except OSError as error:
         raise DiskError(_sentence(folder, error)) from error
+    finally:
+        with suppress(OSError):  # A virus scanner may hold it for a moment; that is no refusal.
+            sample.unlink(missing_ok=True)
 
 
 def refusal(folder: Path, error: Exception) -> str:
-    """Why the folder takes no file at all, after one could not be written; empty where only that file was refused."""
+    """Why the folder takes no file at all, after one could not be written.
+
+    Empty where only that file was refused, as when another program holds a mask, or where a share is away for a while.
+    """
     cause = error if isinstance(error, OSError) else error.__cause__
-    if not isinstance(cause, OSError):
-        return ""
-    if cause.errno in _REFUSALS:
+    number = cause.errno if isinstance(cause, OSError) else None
+    if number in _FULL:
         return _sentence(folder, cause)
-    # A single mask may be held by another program, or belong to somebody else.
+    if number not in _FORBIDDEN:
+        return ""
     try:
         try_to_write(folder)
     except DiskError as refused:

@@ -89,7 +89,6 @@ class FolderJob:
         Raises:
             DataError: there are no images, some of them would share one mask (the message names them), or masks would
                 lie among the photographs.
-            DiskError: the output folder is there and takes no files.
         """
         if not self.images:
             raise DataError("There are no images to segment.")
@@ -107,8 +106,6 @@ class FolderJob:
         clashes = "; ".join(" and ".join(same) for same in sharing.values() if len(same) > 1)
         if clashes:
             raise DataError(f"Images would share one mask: {clashes}. Rename all but one of them, or move them away.")
-        if self.out.exists():
-            try_to_write(self.out)
 
     def run(
         self,
@@ -161,13 +158,12 @@ class FolderJob:
         return self.report
 
     def _make_out(self) -> None:
-        if self.out.exists():
-            return
         try:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"The output folder {self.out} cannot be made: {error.strerror or error}.") from error
-        try_to_write(self.out)
+        if len(self.images) > 1:  # Of a single one nothing is lost but itself.
+            try_to_write(self.out)
 
     def _pass_on(self, index: int, flow: Flow, making: Making, cancel: CancelToken, tiles: Progress) -> None:
         loaded = flow.take(index)

@@ -38,11 +38,11 @@ class Source:
     def of(cls, path: Path, target: Path) -> Source:
         """Reads the whole file once; its mask will be `target`."""
         about = path.stat()
-        return cls(path.name, about.st_size, about.st_mtime_ns, files.sha256(path), _way(target, path))
+        return cls(path.name, about.st_size, about.st_mtime_ns, files.sha256(path), way(target.parent, path.parent))
 
-    def lies_at(self, path: Path, target: Path) -> bool:
-        """Whether this is the file at `path`, whatever that holds now, where its mask is `target`."""
-        return (self.name, self.folder) == (path.name, _way(target, path))
+    def lies_at(self, name: str, folder: str) -> bool:
+        """Whether this is the file of that name in that folder, as `way` gives it, whatever it holds now."""
+        return self.name == name and self.folder in (folder, "")
 
     def is_still(self, path: Path) -> bool:
         """Whether the file holds what it held; reads it only when its time has changed."""
@@ -82,11 +82,10 @@ class Provenance:
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
 
-    def is_of(self, image: Path, page: int, target: Path) -> bool:
-        """Whether the mask at `target` is that of this page of an image: of the same file, though edited, or a copy."""
-        if self.how.get("page", page) != page:
-            return False
-        return self.source.lies_at(image, target) or self.source.is_still(image)
+    @property
+    def page(self) -> int:
+        """The page of its image that was segmented."""
+        return self.how.get("page", 0)
 
 
 def digest(mask: np.ndarray) -> str:
@@ -124,11 +123,13 @@ def finished(
         return None  # there is nothing to lose
     if note is None or note.mask != digest(mask):
         raise _not_ours(target)
-    page = how.get("page", 0)
-    if not note.is_of(source, page, target):
-        raise _of_another(target, note, page)
+    if note.page != how.get("page", 0):
+        raise _of_another(target, f"page {note.page} of", note)
+    unchanged = note.source.is_still(source)
+    if not unchanged and not note.source.lies_at(source.name, way(target.parent, source.parent)):
+        raise _of_another(target, "another photograph named", note)
     complete = {extra.parent.name for extra in extras} <= set(note.extras) and all(extra.exists() for extra in extras)
-    return (mask, note) if complete and note.how == how and note.source.is_still(source) else None
+    return (mask, note) if complete and note.how == how and unchanged else None
 
 
 def _not_ours(target: Path) -> MaskError:
@@ -138,34 +139,34 @@ def _not_ours(target: Path) -> MaskError:
     )
 
 
-def is_of_another(target: Path, image: Path) -> bool:
-    """Whether the file at `target` says that it is the mask of another image than this one, whose mask belongs there.
+def is_of_another(target: Path, image: Path, folder: str) -> bool:
+    """Whether the file at `target` says that it is no mask of page 0 of `image`, which lies in `folder` (see `way`).
 
-    Reads the note alone, page 0 of the image is meant; raises OSError where the image is out of reach.
+    A quick look: of the mask the note alone is read, of the image nothing; one of the same size is taken for a copy.
+    Raises MaskError where there is no such mask, OSError where the image is out of reach.
     """
-    try:
-        note = Provenance.from_text(masks.read_note(target))
-    except MaskError:
+    note = Provenance.from_text(masks.read_note(target))
+    if note is None:
         return False
-    return note is not None and not note.is_of(image, 0, target)
+    if note.page != 0:
+        return True
+    return not note.source.lies_at(image.name, folder) and note.source.bytes != image.stat().st_size
 
 
-def _of_another(target: Path, note: Provenance, page: int) -> MaskError:
-    made_of = note.how.get("page", page)
-    whose = "another photograph named" if made_of == page else f"page {made_of} of"
-    return MaskError(
-        f"The mask {target.name} was there already and belongs to {whose} {note.source.name}. It was kept; choose "
-        "another output folder, or ask for overwriting, to have a new mask."
-    )
-
-
-def _way(target: Path, path: Path) -> str:
-    """The folder of `path` as seen from that of `target`, links followed."""
-    there, here = os.path.realpath(path.parent), os.path.realpath(target.parent)
+def way(masks_folder: Path, images_folder: Path) -> str:
+    """The folder of the images as seen from that of their masks, links followed."""
+    there, here = os.path.realpath(images_folder), os.path.realpath(masks_folder)
     try:
         return Path(os.path.relpath(there, here)).as_posix()
     except ValueError:  # another drive of Windows
         return Path(there).as_posix()
+
+
+def _of_another(target: Path, whose: str, note: Provenance) -> MaskError:
+    return MaskError(
+        f"The mask {target.name} was there already and belongs to {whose} {note.source.name}. It was kept; choose "
+        "another output folder, or ask for overwriting, to have a new mask."
+    )
 
 
 def _is_out_of_reach(error: MaskError) -> bool:

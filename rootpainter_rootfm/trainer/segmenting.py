@@ -40,7 +40,7 @@ class ProjectSegmenting:
         self._pause = _Pause()
         self._names = deque(request.names)
         self._failed: dict[str, str] = {}
-        self._in_vain = False
+        self._told = self._in_vain = False
         self._token = CancelToken()
 
     @property
@@ -66,7 +66,9 @@ class ProjectSegmenting:
             if self.request.wanted(name):
                 self._segment(name)
             self._names.popleft()
-        if not self._names and self._failed:
+        # Before many others the first failure at once, for it may be the image on the screen.
+        if self._failed and (not self._names or self.many and not self._told):
+            self._told = True
             failed, self._failed = self._failed, {}
             self._names.extend(failed)
             error = ImageError(_sentence(failed.values()))

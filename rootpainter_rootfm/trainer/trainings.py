@@ -43,7 +43,7 @@ class Trainings:
         if busy is None:
             self._begin(request)
             return True
-        if self._next is None and self._stopping:
+        if self._next is None and self._ending:
             # It may end only after a large image, for minutes.
             self._next = request
             self._journal.tell("Training begins when the one that was stopped has ended", request.messages)
@@ -87,9 +87,12 @@ class Trainings:
         self._fine_tuning(TrainingRequest.parse(instruction, self._sync)).abandon(reason)
 
     @property
-    def _stopping(self) -> bool:
+    def _ending(self) -> bool:
+        """Whether the training in progress was stopped, or has just ended on its own thread."""
         training = self._worker.training
-        return training.stopping if training is not None else self._unet.stopping
+        if training is not None:
+            return training.stopping
+        return self._unet.training is None or self._unet.stopping
 
     def _begin(self, request: TrainingRequest) -> None:
         latest = newest(request.models)

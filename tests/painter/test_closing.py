@@ -10,7 +10,7 @@ import pytest
 from rootpainter_rootfm.painter import exchange
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_life import Life
-from tests.painter.drawn import dialogs, entry, pick, ready
+from tests.painter.drawn import click, dialogs, entry, pick, ready
 
 
 @pytest.fixture
@@ -65,6 +65,25 @@ def test_strokes_on_the_screen_are_saved_when_the_project_is_closed(project_wind
     pick(qtbot, project_window, "Project", "Close project")
     qtbot.waitUntil(lambda: not project_window.isVisible(), timeout=10_000)
     assert annotations(project) == ["one.png"]
+
+
+def test_window_whose_strokes_cannot_be_saved_stays_open_until_its_user_gives_them_up(
+    project_window, project, monkeypatch, qtbot
+):
+    def fail():
+        raise OSError(112, "Host is down")
+
+    monkeypatch.setattr(project_window, "save_annotation", fail)
+    project_window.close()
+    (box,) = dialogs()
+    assert project_window.isVisible() and "cannot be saved: Host is down" in box.text()
+    assert box.defaultButton().text() == "Keep the window"
+    box.reject()
+    assert project_window.isVisible()
+    project_window.close()
+    drop = next(button for button in dialogs()[-1].buttons() if button.text() == "Close without saving")
+    click(qtbot, drop)
+    qtbot.waitUntil(lambda: not project_window.isVisible(), timeout=10_000)
 
 
 def test_nothing_is_saved_where_nothing_was_painted(project_window, project):

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from rootpainter_rootfm import images, masks, opening
 from rootpainter_rootfm.errors import ImageError, MaskError
 from rootpainter_rootfm.masks import MaskFormat
-from rootpainter_rootfm.segment.provenance import Provenance, Source, digest, finished, is_of_another
+from rootpainter_rootfm.segment.provenance import Provenance, Source, digest, finished, is_of_another, way
 from rootpainter_rootfm.segment.report import Measures
 from tests.segment.helpers import photograph
 
@@ -128,11 +128,12 @@ def test_a_source_is_known_by_its_place_as_seen_from_its_mask(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"content")
     source = Source.of(path, target)
-    assert source.folder == "../images" and source.lies_at(path, target)
+    assert source.folder == "../images" and source.lies_at("p.png", way(target.parent, path.parent))
     elsewhere = tmp_path / "mounted elsewhere"
-    assert source.lies_at(elsewhere / "images" / "p.png", elsewhere / "masks" / "p.png"), "the same share"
-    assert not source.lies_at(path.with_name("q.png"), target)
-    assert not source.lies_at(tmp_path / "sync" / "other" / "p.png", target)
+    assert source.lies_at("p.png", way(elsewhere / "masks", elsewhere / "images")), "the same share"
+    assert not source.lies_at("q.png", "../images")
+    assert not source.lies_at("p.png", way(target.parent, tmp_path / "sync" / "other"))
+    assert replace(source, folder="").lies_at("p.png", "../anywhere"), "a note of an earlier version"
 
 
 def test_a_note_of_an_earlier_version_is_still_read():
@@ -149,15 +150,15 @@ def test_a_mask_of_another_image_is_known_by_its_note_alone(tmp_path):
     other.write_bytes(b"another")
     note = replace(NOTE, source=Source.of(image, target))
     masks.write(np.ones((3, 3), bool), target, note=note.to_text())
-    assert not is_of_another(target, image) and is_of_another(target, other)
+    assert not is_of_another(target, image, ".") and is_of_another(target, other, "elsewhere")
     other.write_bytes(b"one")
-    assert not is_of_another(target, other), "a copy"
+    assert not is_of_another(target, other, "elsewhere"), "a copy"
     image.write_bytes(b"edited")
-    assert not is_of_another(target, image), "the same file"
+    assert not is_of_another(target, image, "."), "the same file"
     masks.write(np.ones((3, 3), bool), target, note=replace(note, how={"page": 1}).to_text())
-    assert is_of_another(target, image), "another page"
+    assert is_of_another(target, image, "."), "another page"
     masks.write(np.ones((3, 3), bool), target)
-    assert not is_of_another(target, image), "nobody knows whose it is"
+    assert not is_of_another(target, image, "."), "nobody knows whose it is"
 
 
 def test_the_cost_of_an_image_is_known_from_its_header(tmp_path):

@@ -547,7 +547,8 @@ def test_of_many_images_that_cannot_be_read_the_first_are_named_and_the_others_c
     file = at_work.send("segment", at_work.image_content(names))
     assert at_work.settle(file) == "failed"
     reason = at_work.reason(file)
-    assert [name in reason for name in names] == [True] * 3 + [False] * 4
+    assert [name in reason for name in names] == [False] + [True] * 3 + [False] * 3, "the first was named at once"
+    assert "broken0.png" in " ".join(at_work.messages())
     assert reason.strip().endswith("And 4 more could not be segmented.")
 
 

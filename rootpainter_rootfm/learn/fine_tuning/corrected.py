@@ -74,7 +74,7 @@ class Contents:
             ImageError, MaskError, DataError: as `truth`.
         """
         image = self._image(correction.image)
-        if self.shown_mask(correction, image.shape[:2]) is None:
+        if self._shown_bits(correction, image.shape[:2]) is None:
             return None
         root, known = self._layers((correction, "corrected"), lambda: self._painted_over(correction, image))
         return Truth(image, root, known if correction.part else None)
@@ -100,14 +100,18 @@ class Contents:
         None where it is missing, unreadable, of another shape, or no foundation model's: the first masks of a U-Net are
         noise, and its users paint examples on them, not corrections.
         """
+        bits = self._shown_bits(correction, shape)
+        return None if bits is None else bits.array()
+
+    def _shown_bits(self, correction: Correction, shape: tuple[int, ...]) -> Bits | None:
         if self._shown is None:
             return None
         path = self._shown / f"{correction.annotation.stem}.png"
         try:
-            mask = self._layers((correction.annotation, correction.stamp, "shown"), lambda: _read_shown(path))
+            bits = self._bits((correction.annotation, correction.stamp, "shown"), lambda: _read_shown(path))
         except MaskError:
             return None
-        return mask if mask.shape == shape else None
+        return bits if bits.shape == shape else None
 
     def _painted_over(self, correction: Correction, image: np.ndarray) -> np.ndarray:
         """2×H×W: where there is root, and where that is known."""
@@ -119,7 +123,8 @@ class Contents:
 
     def _image(self, path: Path) -> np.ndarray:
         """H×W×3 uint8, as the network is shown it."""
-        return self._cache.get((path, ()), lambda: self._read(path))
+        # With its stamp: a photograph that was put right again is another one.
+        return self._cache.get((path, _stamp(path)), lambda: self._read(path))
 
     def _read(self, path: Path) -> np.ndarray:
         image = images.read(path)
@@ -131,7 +136,10 @@ class Contents:
         return self._layers(key, lambda: np.stack(read(correction.annotation)))
 
     def _layers(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        return self._cache.get(key, lambda: Bits.of(make())).array()
+        return self._bits(key, make).array()
+
+    def _bits(self, key: Hashable, make: Callable[[], np.ndarray]) -> Bits:
+        return self._cache.get(key, lambda: Bits.of(make()))
 
 
 @dataclass(frozen=True)
@@ -193,6 +201,14 @@ def _any_in_cells(layer: np.ndarray, rows: int, columns: int) -> np.ndarray:
 def _read_shown(path: Path) -> np.ndarray:
     """A mask with a note, as the foundation models' are, 0×0 for any other."""
     return masks.read(path) if masks.read_note(path) else np.zeros((0, 0), bool)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None  # Reading it will say why.
+    return stat.st_mtime_ns, stat.st_size
 
 
 def _check_size(correction: Correction, root: np.ndarray, image: np.ndarray) -> None:

@@ -17,6 +17,9 @@ from ..preferences import NEWEST
 from ..session import Session
 
 _SHOWN = 8
+_UNET = ".pkl"
+_MODELS = (".pth", ".safetensors", _UNET)
+"""How the file of a project's model ends, in letters of either size: as the trainer takes it."""
 _DAY = 86_400
 """Seconds by which the clock of another machine may be ahead."""
 _LIBRARY, _CHECKPOINT = "library:", "checkpoint:"
@@ -30,7 +33,7 @@ def checkpoints(model_folder: Path) -> list[Path]:
     The newest is the last by name, as for RootPainter itself.
     """
     try:
-        found = [path for path in model_folder.iterdir() if path.suffix in (".pth", ".pkl") and path.name[0] != "."]
+        found = [path for path in model_folder.iterdir() if path.suffix.lower() in _MODELS and path.name[0] != "."]
     except OSError:
         return []
     return sorted(found, reverse=True)
@@ -42,7 +45,12 @@ def checkpoint_title(path: Path) -> str:
     found = _DATED.fullmatch(title)
     if found and int(found[2]) < time.time() + _DAY:
         title = found[1] + time.strftime(", %d %b %Y %H:%M", time.localtime(int(found[2])))
-    return f"{title} (U-Net)" if path.suffix == ".pkl" else title
+    return f"{title} (U-Net)" if is_unet(path) else title
+
+
+def is_unet(checkpoint: Path) -> bool:
+    """Whether it is one of RootPainter's own U-Nets."""
+    return checkpoint.suffix.lower() == _UNET
 
 
 def project_folder(window: QtWidgets.QMainWindow) -> Path | None:
@@ -106,7 +114,7 @@ def uses_foundation_model(session: Session, window: QtWidgets.QMainWindow) -> bo
     checkpoint = _chosen_checkpoint(session, window)
     if project_library_name(session, window) is not None:
         return True
-    return begun_with(window) is not None if checkpoint is None else checkpoint.suffix == ".pth"
+    return begun_with(window) is not None if checkpoint is None else not is_unet(checkpoint)
 
 
 def begun_with(window: QtWidgets.QMainWindow) -> dict[str, Any] | None:

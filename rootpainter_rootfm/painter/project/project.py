@@ -7,7 +7,7 @@ from typing import Any
 
 from PyQt5 import QtCore, QtWidgets
 
-from ..models.choice import uses_foundation_model, window_checkpoints
+from ..models.choice import is_unet, uses_foundation_model, window_checkpoints
 from ..models.menu import find_menu
 from ..session import Session
 from .fine_tune import FineTunePanel
@@ -65,7 +65,7 @@ class Project(QtCore.QObject):
     def _training_asked(self, window: Any) -> None:
         # RootPainter's U-Net tells its progress by messages alone.
         newest = window_checkpoints(window)[:1]
-        if window is self._window and newest and newest[0].suffix != ".pkl":
+        if window is self._window and newest and not is_unet(newest[0]):
             self.training.show()
             self.training.raise_()
 

@@ -66,10 +66,9 @@ class MaskRenewal(QtCore.QObject):
         self._say_better(title, "Asked for a new mask of this image.")
 
     def _renew(self, names: list[str], what: str) -> None:
-        trainer = self._session.trainer
         if not names:
             self._say("Every image of this project is annotated; their masks stay.")
-        elif self._session.unanswered and not trainer.awaited and trainer.heartbeat is None:
+        elif self._session.unanswered and not self._session.trainer.awaited:
             self._ask_unmodified_trainer(names, what)
         else:
             ask_again(self._session, self._window, names)
@@ -78,8 +77,8 @@ class MaskRenewal(QtCore.QObject):
     def _ask_unmodified_trainer(self, names: list[str], what: str) -> None:
         """RootPainter's own trainer skips images that have a mask, so the old ones must go first.
 
-        For windows that were told to start no trainer, where none of ours has ever served. Ours makes a mask anew in
-        its place and learns from the corrected one until then, so for one that is away the masks must stay.
+        For windows that were told to start no trainer, where none of ours serves or is awaited. Ours makes a mask anew
+        in its place and learns from the corrected one until then, so for one that is away the masks must stay.
         """
         folder = Path(self._window.seg_dir)
         task = Task(lambda cancel, progress: any((folder / f"{Path(name).stem}.png").is_file() for name in names))
@@ -90,7 +89,7 @@ class MaskRenewal(QtCore.QObject):
         text = f"To make a new mask of {what}, the old one has to be deleted first."
         box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Question, "RootPainter", text, parent=self._window)
         box.setInformativeText(
-            "No trainer of this program has served this sync folder, and RootPainter's own makes a mask only where "
+            "No trainer of this program serves this sync folder, and RootPainter's own makes a mask only where "
             "there is none. If that one does not run either, no new mask comes."
         )
         delete = box.addButton("Delete and make anew", QtWidgets.QMessageBox.AcceptRole)

@@ -69,8 +69,11 @@ class MaskWait(QtCore.QObject):
 
     @property
     def _given_up(self) -> bool:
-        """Whether a trainer answers, but does not owe the mask any more."""
-        return self._session.trainer.alive and self._without_word >= _LOOKS_WITHOUT_WORD
+        """Whether a trainer answers, but does not owe the mask any more, or said that it could not make it."""
+        trainer = self._session.trainer
+        failed = trainer.heartbeat.last_error if trainer.heartbeat is not None else None
+        said = Path(self._window.image_path).name in str((failed or {}).get("message", ""))
+        return trainer.alive and (said or self._without_word >= _LOOKS_WITHOUT_WORD)
 
     def _let_go_on(self) -> None:
         """RootPainter waits for the mask before it lets its user go on."""

@@ -243,6 +243,22 @@ def test_an_image_that_could_not_be_read_is_tried_again_after_a_while(project, c
     assert len(found.training) == 1 and found.problems == {}
 
 
+def test_an_image_that_was_replaced_and_put_right_comes_back(project, clock):
+    photograph(project, "a")
+    annotate(project, "train", "a")
+    path = project / "images" / "a.png"
+    right = path.read_bytes()
+    photograph(project, "a", size=(64, 64))
+    found = opened(project)
+    with pytest.raises(DataError, match="64×64") as wrong:
+        found.contents.truth(found.training[0])
+    found.drop(found.training[0], str(wrong.value))
+    path.write_bytes(right)
+    clock.now += corrections.SECONDS_LEFT_OUT
+    list(found.refresh())
+    assert len(found.training) == 1
+
+
 def test_an_image_that_stays_unreadable_stays_out(project, clock):
     photograph(project, "a")
     annotate(project, "train", "a", size=(50, 50), root=(slice(1, 5), slice(1, 5)), soil=None)
