@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
+from io import BytesIO
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
@@ -73,7 +75,10 @@ def write_pth(state: State, path: str | os.PathLike[str]) -> None:
     if is_half_exact(tensors):
         tensors = {name: _halved(tensor) for name, tensor in tensors.items()}
     with writing(path, WeightsError, *_WRAPPED) as beside:
-        torch.save(tensors, beside)
+        # By way of memory: on a full disk torch's own writing fails in words that nobody understands.
+        content = BytesIO()
+        torch.save(tensors, content)
+        beside.write_bytes(content.getbuffer())
 
 
 @lru_cache(maxsize=1)
@@ -111,7 +116,8 @@ def _decode(file: BinaryIO) -> Any:
     if not start.startswith((b"PK", b"\x80")):
         raise Unreadable("it is neither a safetensors nor a PyTorch file")
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of kinds of files that are refused below
+            return torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         # Said in our words: torch's own advise to switch the protection off.
         raise Unreadable(

@@ -72,7 +72,7 @@ class Library:
 
     def origin(self, card: ModelCard) -> str:
         """How the model comes here: "bundled", "imported", "downloaded" or "to download". Raises ModelError."""
-        entry = self._get(card.sha256)
+        entry = self._get(card.name)
         if entry.own:
             return "imported"
         if card.url is None:
@@ -232,6 +232,11 @@ class Library:
                 write_safetensors(state, copy, half=is_half_exact(state))
             digest = files.sha256(copy)
             if known := self._find(digest):
+                if not _holds(known.file, digest) and (known.own or known.card.url):
+                    # Lost, damaged or never downloaded: here it is.
+                    known.file.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(copy, known.file)
+                    return known.card
                 if name is None:
                     return known.card
                 raise ModelError(f"These weights are in the library already, as {known.card.name}.")
@@ -255,6 +260,10 @@ class Library:
     def _free_name(self, wanted: str) -> str:
         names = chain([wanted], (f"{wanted[:58]}-{number}" for number in count(2)))
         return next(name for name in names if not self._find(name))
+
+
+def _holds(file: Path, digest: str) -> bool:
+    return file.is_file() and files.sha256(file) == digest
 
 
 def load_model(name_or_path: str | os.PathLike[str], progress: Progress = silent) -> tuple[MobileSAM, ModelCard]:

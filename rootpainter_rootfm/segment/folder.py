@@ -76,12 +76,18 @@ class FolderJob:
 
     def extras(self, image: Path) -> list[Path]:
         """What is written beside the mask of an image."""
-        extras = []
-        if self.probability:
-            extras.append(self.out / PROBABILITY_FOLDER / f"{image.stem}.tif")
-        if self.confidence:
-            extras += [self.out / CONFIDENCE_FOLDER / f"{image.stem}{suffix}" for suffix in (".png", ".json")]
-        return extras
+        return [path for wanted, paths in self._beside(image) if wanted for path in paths]
+
+    def outdated(self, image: Path) -> list[Path]:
+        """What an earlier run may have written beside it and this one does not: it would belong to another mask."""
+        return [path for wanted, paths in self._beside(image) if not wanted for path in paths]
+
+    def _beside(self, image: Path) -> list[tuple[bool, list[Path]]]:
+        confidence = [self.out / CONFIDENCE_FOLDER / f"{image.stem}{suffix}" for suffix in (".png", ".json")]
+        return [
+            (self.probability, [self.out / PROBABILITY_FOLDER / f"{image.stem}.tif"]),
+            (self.confidence, confidence),
+        ]
 
     def check(self) -> None:
         """Looks for what would go wrong, before any work.

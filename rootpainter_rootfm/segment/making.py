@@ -124,6 +124,8 @@ class Making:
         for extra in extras:
             extra.parent.mkdir(exist_ok=True)
             self._write_extra(extra, found, measures)
+        for old in job.outdated(path):
+            old.unlink(missing_ok=True)
         names = sorted({extra.parent.name for extra in extras})
         mask = provenance.digest(found.mask)
         note = provenance.Provenance(self._how, about.source, names, measures, mask, about.remark)

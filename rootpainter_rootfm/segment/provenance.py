@@ -44,12 +44,15 @@ class Source:
         """Whether this is the file of that name in that folder, as `way` gives it, whatever it holds now."""
         return self.name == name and self.folder in (folder, "")
 
-    def is_still(self, path: Path) -> bool:
-        """Whether the file holds what it held; reads it only when its time has changed."""
+    def is_still(self, path: Path, here: bool = True) -> bool:
+        """Whether the file holds what it held; reads it only when its time has changed, or where it is not `here`.
+
+        Elsewhere neither size nor time say much: bitmaps of a camera are equally large, and archives give equal times.
+        """
         about = path.stat()
         if about.st_size != self.bytes:
             return False
-        return about.st_mtime_ns == self.modified or files.sha256(path) == self.sha256
+        return (here and about.st_mtime_ns == self.modified) or files.sha256(path) == self.sha256
 
 
 @dataclass(frozen=True)
@@ -125,8 +128,9 @@ def finished(
         raise _not_ours(target)
     if note.page != how.get("page", 0):
         raise _of_another(target, f"page {note.page} of", note)
-    unchanged = note.source.is_still(source)
-    if not unchanged and not note.source.lies_at(source.name, way(target.parent, source.parent)):
+    here = note.source.lies_at(source.name, way(target.parent, source.parent))
+    unchanged = note.source.is_still(source, here)
+    if not unchanged and not here:
         raise _of_another(target, "another photograph named", note)
     complete = {extra.parent.name for extra in extras} <= set(note.extras) and all(extra.exists() for extra in extras)
     return (mask, note) if complete and note.how == how and unchanged else None
@@ -142,15 +146,15 @@ def _not_ours(target: Path) -> MaskError:
 def is_of_another(target: Path, image: Path, folder: str) -> bool:
     """Whether the file at `target` says that it is no mask of page 0 of `image`, which lies in `folder` (see `way`).
 
-    A quick look: of the mask the note alone is read, of the image nothing; one of the same size is taken for a copy.
-    Raises MaskError where there is no such mask, OSError where the image is out of reach.
+    Of the mask the note alone is read, the image only where it may be a copy. Raises MaskError where there is no such
+    mask, OSError where the image is out of reach.
     """
     note = Provenance.from_text(masks.read_note(target))
     if note is None:
         return False
     if note.page != 0:
         return True
-    return not note.source.lies_at(image.name, folder) and note.source.bytes != image.stat().st_size
+    return not note.source.lies_at(image.name, folder) and not note.source.is_still(image, here=False)
 
 
 def way(masks_folder: Path, images_folder: Path) -> str:

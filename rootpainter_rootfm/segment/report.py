@@ -112,8 +112,12 @@ class FolderReport:
         return sum(result.status is not Status.NOT_REACHED for result in self.results)
 
     def write_csv(self, path: Path) -> None:
-        """Writes one row an image, in one step; the rows of other images that the file has already stay in it."""
-        rows = _rows_of(path) | {row[0]: row for row in map(_row, self.results)}
+        """Writes one row an image, in one step; rows of images that were not reached this time stay as they were."""
+        rows = _rows_of(path)
+        for result in self.results:
+            row = _row(result)
+            if result.status is not Status.NOT_REACHED or row[0] not in rows:
+                rows[row[0]] = row
         text = io.StringIO()
         text.write(_BOM)
         table = csv.writer(text, lineterminator="\n")

@@ -203,3 +203,12 @@ def test_a_file_on_disk_is_loaded_with_a_card_made_for_it(library, weights):
     assert load_model(weights / "half.pth")[1] == card
     with pytest.raises(WeightsError, match="does not exist"):
         load_model(weights / "nowhere.pth")
+
+
+@pytest.mark.parametrize("harm", ["lost", "damaged"])
+def test_a_lost_or_damaged_file_comes_back_by_adding_the_model_again(library, weights, harm):
+    card = library.add(weights / "half.pth", "lab")
+    file = library.home / "models" / "lab" / card.file
+    file.unlink() if harm == "lost" else file.write_bytes(b"cut")
+    assert library.add(weights / "half.pth") == card
+    library.verify("lab")

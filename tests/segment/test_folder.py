@@ -402,6 +402,23 @@ def test_a_report_keeps_the_rows_of_other_images(folder, encoding):
     assert [line == old for line, old in zip(lines, before, strict=True)] == [True, True, True, False, True, True]
 
 
+def test_a_report_keeps_the_rows_of_images_that_were_not_reached_this_time(folder):
+    path = folder / "report.csv"
+    job(folder).run().write_csv(path)
+    first = path.read_text(encoding="utf-8-sig")
+    job(folder).report.write_csv(path)
+    assert path.read_text(encoding="utf-8-sig") == first
+
+
+def test_what_lay_beside_an_older_mask_goes_with_it(folder):
+    out = folder / "out"
+    image = folder / "in" / "a.png"
+    FolderJob([image], out, segmenter(), probability=True, confidence=True).run()
+    assert (out / "rootfm_probability" / "a.tif").is_file()
+    FolderJob([image], out, segmenter(), overwrite=True).run()
+    assert not (out / "rootfm_probability" / "a.tif").exists() and not list((out / ".rootfm").glob("a.*"))
+
+
 def test_a_report_that_excel_opens_has_umlauts(folder):
     Image.fromarray(photograph(8, 9)).save(folder / "in" / "größe.png")
     job(folder).run().write_csv(folder / "report.csv")

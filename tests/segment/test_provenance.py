@@ -153,6 +153,9 @@ def test_a_mask_of_another_image_is_known_by_its_note_alone(tmp_path):
     assert not is_of_another(target, image, ".") and is_of_another(target, other, "elsewhere")
     other.write_bytes(b"one")
     assert not is_of_another(target, other, "elsewhere"), "a copy"
+    other.write_bytes(b"two")
+    os.utime(other, ns=(1, image.stat().st_mtime_ns))
+    assert is_of_another(target, other, "elsewhere"), "as large and as old, as bitmaps out of an archive are"
     image.write_bytes(b"edited")
     assert not is_of_another(target, image, "."), "the same file"
     masks.write(np.ones((3, 3), bool), target, note=replace(note, how={"page": 1}).to_text())

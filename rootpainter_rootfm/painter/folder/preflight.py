@@ -21,7 +21,7 @@ _MASK_BYTES = 300_000
 """A generous mask: most PNG masks of a 12-megapixel photograph are smaller."""
 _LEAST_FREE = 50_000_000
 _NAMED = 4
-_LOOKED_INTO = 200
+_LOOKED_INTO = 100
 """Masks of a folder whose notes are read: masks of other photographs come in whole folders, and shares are slow."""
 _WITHOUT_AGAIN = (
     "Those that were made with another model or other settings are made anew, the others are kept. A mask that was "
