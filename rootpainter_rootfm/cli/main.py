@@ -24,7 +24,11 @@ EXIT_INTERRUPTED = 130
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line, with every verb's own options."""
-    parser = argparse.ArgumentParser(prog="rootfm", description="The Root Foundation Model for RootPainter.")
+    parser = argparse.ArgumentParser(
+        prog="rootfm",
+        description="The Root Foundation Model for RootPainter.",
+        epilog="Begin with: rootfm segment PHOTOGRAPHS MASKS --preview, or rootfm painter for the window.",
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:

@@ -116,14 +116,15 @@ def load_shown(item: Item) -> Truth:
 def read_truth(path: Path) -> np.ndarray:
     """A ground-truth mask as H×W bool: RootPainter's own (RGBA), or a picture in which root is white, or 1.
 
-    Grey RhizoVision masks, in which root is black, look just like the latter and must be inverted before.
+    Grey RhizoVision masks, in which root is black, look just like the latter and must be inverted before; those that
+    this program made say so themselves.
 
     Raises:
         MaskError, ImageError: it cannot be read, or nothing in it is white though it is not black either.
     """
     ending = path.suffix.lower()
     if ending == ".png":
-        return masks.read(path, light_root=True)
+        return masks.read(path, light_root=not masks.read_note(path))
     levels = images.read(path).max(axis=2)
     try:
         return masks.is_white(levels, JPEG_NOISE if ending in JPEG else 0)

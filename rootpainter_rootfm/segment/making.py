@@ -92,7 +92,8 @@ class Making:
     def write_sheet(self) -> None:
         """Writes the sheet of overlays; raises MaskError when it cannot."""
         shown, count, folder = len(self._entries), len(self.job.images), self.job.images[0].resolve().parent
-        title = f"{folder.parent.name}/{folder.name}: {count} images" + (f", {shown} of them" if shown < count else "")
+        title = f"{folder.parent.name}/{folder.name}: {'one image' if count == 1 else f'{count} images'}"
+        title += f", {shown} of them" if shown < count else ""
         title += "   ·   roots painted as found by " + " + ".join(card.title for card in self.job.segmenter.cards)
         try:
             overlay.write_sheet([self._entries[index] for index in sorted(self._entries)], title, self.job.preview)

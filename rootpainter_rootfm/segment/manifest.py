@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from .folder import FolderJob
 
 _PACKAGES: Final = ("torch", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
+_EARLIER: Final = "earlier_runs"
 
 
 def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> None:
-    """Writes the manifest of one run, finished or stopped, as JSON in one step.
+    """Writes the manifest of one run, finished or stopped, as JSON in one step; the runs before it stay in it.
+
+    A run that made no mask leaves the manifest of those that made them as it is.
 
     Args:
         path: where to.
@@ -28,7 +31,9 @@ def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> Non
         started: with time zone.
         ended: with time zone.
     """
-    segmenter = job.segmenter
+    segmenter, earlier = job.segmenter, _read(path)
+    if earlier is not None and not job.report.having(Status.MADE):
+        return
     manifest: dict[str, Any] = {
         "rootfm": __version__,
         "started": started.isoformat(timespec="seconds"),
@@ -47,4 +52,15 @@ def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> Non
             **{package: version(package) for package in _PACKAGES},
         },
     }
+    if earlier is not None:
+        manifest[_EARLIER] = [*earlier.pop(_EARLIER, []), earlier]
     write_text(path, json.dumps(manifest, indent=2) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """An earlier manifest; None where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None

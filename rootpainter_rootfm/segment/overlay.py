@@ -11,7 +11,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from .. import lettering
 from ..files import replacing
+from ..lettering import drawable
 
 THUMBNAIL: Final = 320
 """Longest side in pixels of a picture on a sheet."""
@@ -75,8 +77,8 @@ def write_sheet(entries: Sequence[Entry], title: str, path: Path) -> None:
     places, width, height = _layout(entries)
     sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(16)
-    draw.text((_MARGIN, _MARGIN), title, _INK, font)
+    font = lettering.font()
+    draw.text((_MARGIN, _MARGIN), drawable(title), _INK, font)
     for entry, (left, top) in zip(entries, places, strict=True):
         _place(sheet, draw, font, entry, left, top)
     path.parent.mkdir(exist_ok=True)
@@ -125,7 +127,7 @@ def _small(height: int, width: int, longest: int) -> tuple[int, int]:
 
 def _shortened(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
     """A name cut in its middle, since the ends of names tell images apart."""
-    text = " ".join(text.split())  # a name may hold a line break
+    text = " ".join(drawable(text).split())  # a name may hold a line break
     keep = len(text)
     short = text
     while draw.textlength(short, font) > room and keep > 4:
@@ -136,4 +138,4 @@ def _shortened(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFon
 
 def _wrapped(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
     letters = int(room / draw.textlength("n", font))
-    return "\n".join(textwrap.wrap(text, letters, max_lines=_REMARK_LINES, placeholder=" …"))
+    return "\n".join(textwrap.wrap(drawable(text), letters, max_lines=_REMARK_LINES, placeholder=" …"))

@@ -48,6 +48,16 @@ def manifest_of(out):
     return json.loads((out / "rootfm_manifest.json").read_text(encoding="utf-8"))
 
 
+def test_the_manifest_tells_of_every_run_that_made_a_mask(photographs, known_models, tmp_path):
+    out, one = tmp_path / "out", sorted(photographs.iterdir())[0]
+    for arguments in ([str(photographs)], [str(photographs)], [str(one), "--threshold", "0.3"]):
+        main(["segment", arguments[0], str(out), "--device", "cpu", *arguments[1:]])
+    manifest = manifest_of(out)
+    assert manifest["settings"]["threshold"] == 0.3 and manifest["images"]["made"] == 1
+    (first,) = manifest["earlier_runs"]
+    assert first["images"]["made"] == 3 and "earlier_runs" not in first
+
+
 def test_a_folder_becomes_masks_a_report_and_a_manifest(photographs, known_models, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     assert main(["segment", str(photographs), str(out), "--device", "cpu"]) == 0

@@ -247,3 +247,10 @@ def test_white_is_root_in_masks_of_any_mode(tmp_path, mode):
     _, mask = photograph(0)
     Image.fromarray(np.uint8(mask) * np.uint8(255)).convert(mode).save(tmp_path / "mask.png")
     np.testing.assert_array_equal(read_truth(tmp_path / "mask.png"), mask)
+
+
+def test_a_rhizovision_mask_of_this_program_is_read_as_it_was_meant(tmp_path):
+    mask = np.zeros((20, 30), bool)
+    mask[4:9] = True
+    masks.write(mask, tmp_path / "mask.png", masks.MaskFormat.RHIZOVISION, note="ours")
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.png"), mask)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ... import lettering
+from ...lettering import drawable
 from ..data import Truth
 
 if TYPE_CHECKING:
@@ -80,12 +82,12 @@ def sheet(title: str, rows: Sequence[Row], folder: Path) -> Image.Image:
     width = max(_NARROWEST, *(shown.width for _, shown in entries))
     canvas = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=16)
-    pen.text((_GAP, 2), title, fill="black", font=font)
+    font = lettering.font()
+    pen.text((_GAP, 2), drawable(title), fill="black", font=font)
     _legend(pen, font)
     top = 2 * _LINE + _GAP
     for caption, shown in entries:
-        pen.text((_GAP, top + 2), caption, fill="black", font=font)
+        pen.text((_GAP, top + 2), drawable(caption), fill="black", font=font)
         canvas.paste(shown, (0, top + _LINE))
         top += _LINE + shown.height + _GAP
     return canvas
