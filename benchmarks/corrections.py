@@ -28,7 +28,7 @@ import numpy as np
 from correcting_user import Project, Truth, images_of, strokes_on
 
 from rootpainter_rootfm.files import write_text
-from rootpainter_rootfm.learn.evaluation.metrics import Confusion, pooled
+from rootpainter_rootfm.learn.metrics import Confusion, pooled
 
 STAGES = ((0, 0.0), (1, 0.5), (2, 1.0), (5, 1.2), (10, 1.4))
 """Corrected images, and the CPU time spent by then in parts of ``--minutes``."""

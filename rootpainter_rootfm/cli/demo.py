@@ -29,7 +29,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def run(options: argparse.Namespace) -> int:
     """Draws, segments and compares with what was drawn; returns 0 when every photograph has its mask."""
     from .. import masks
-    from ..learn.evaluation.metrics import Confusion
+    from ..learn.metrics import Confusion
     from ..segment.folder import FolderJob
 
     segmenter = load_segmenter(options)

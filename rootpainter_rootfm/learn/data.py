@@ -84,6 +84,21 @@ class Truth:
         return 8 / np.pi * np.count_nonzero(self.root) / crossings if crossings else 0.0
 
 
+@dataclass(frozen=True)
+class Patch:
+    """A square cut.
+
+    Attributes:
+        image: S×S×3 uint8.
+        root: S×S float32 in [0, 1]: the share of a pixel that is root.
+        known: S×S bool: where `root` may be believed.
+    """
+
+    image: np.ndarray
+    root: np.ndarray
+    known: np.ndarray
+
+
 def load(item: Item) -> Truth:
     """Reads an item's image and mask or annotation.
 

@@ -11,7 +11,7 @@ from .closing import Closing
 from .folder import host_segment
 from .folder.jobs import adopt
 from .host import Host, lacking
-from .models.menu import ModelsMenu, find_menu
+from .models_menu import ModelsMenu, find_menu
 from .plugins import Plugin
 from .project import new_project, requests
 from .project.project import Project

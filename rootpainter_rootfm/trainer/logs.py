@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from .. import files
 
 if TYPE_CHECKING:
-    from ..learn.evaluation.metrics import Confusion
+    from ..learn.metrics import Confusion
 
 logger = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from rootpainter_rootfm.learn.evaluation.metrics import Confusion
 from rootpainter_rootfm.learn.fine_tuning.measuring import Measured
+from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.trainer.fine_tuning import PATIENCE, FineTuning
 from rootpainter_rootfm.trainer.instructions import Instruction
 from rootpainter_rootfm.trainer.logs import Journal

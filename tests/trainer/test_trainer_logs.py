@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootpainter_rootfm.learn.evaluation.metrics import Confusion
+from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.trainer.logs import CSV_HEADER, MESSAGE_BYTES, Journal, message_name, write_metrics
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFilter
 
-from ..training.patches import Patch
+from ..data import Patch
 from . import clutter, ground
 
 RINGS = (1.0, 0.7, 0.4)  # shares of the radius at which a root's brightness changes

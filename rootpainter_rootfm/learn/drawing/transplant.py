@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter, maximum_filter
 
-from ..training.patches import Patch
+from ..data import Patch
 
 KEEPS_COLOUR = 0.4  # share of transplants that keep the colour of their roots; the others keep their contrast
 TURNED_DARK = 0.25  # share of the latter whose contrast is turned round: bright roots become dark ones

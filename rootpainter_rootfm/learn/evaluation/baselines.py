@@ -10,8 +10,8 @@ from skimage.filters import sato, threshold_otsu
 
 from ...progress import CancelToken, Progress, silent
 from ..data import Dataset, Item, load
+from ..metrics import Confusion
 from .evaluate import Method
-from .metrics import Confusion
 
 LONG_SIDE = 1400  # pixels; the filter's widths are meant for images of at most this size
 WIDTHS = (2, 4)  # sigmas of the ridge filter in pixels

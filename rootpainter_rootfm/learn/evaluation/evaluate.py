@@ -18,9 +18,9 @@ from ...files import file_name, replacing, write_text
 from ...progress import CancelToken, Progress, silent
 from ...segment.engine import Segmenter
 from ..data import Dataset, Item, load
+from ..metrics import CentreLines, Confusion, pooled
 from . import sheets
 from .calibration import ProbabilityCounts
-from .metrics import CentreLines, Confusion, pooled
 
 ROWS = "rows.jsonl"
 PICTURES = "pictures"

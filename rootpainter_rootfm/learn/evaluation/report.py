@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ...files import file_name, replacing, write_text
+from ..metrics import pooled
 from . import sheets
 from .calibration import ProbabilityCounts
 from .evaluate import Row, Summary, by_dataset, probabilities
-from .metrics import pooled
 
 EVALUATION = "evaluation"
 IMAGES = "images.csv"

@@ -16,11 +16,11 @@ from ...errors import RootFMError
 from ...model.folding import fold_batchnorm
 from ...model.network import MobileSAM, normalise
 from ...segment.device import is_out_of_memory
-from ..evaluation.metrics import Confusion
+from ..data import Patch
+from ..metrics import Confusion
 from ..training import augment, patches
 from ..training.batches import Batch
 from ..training.losses import believed, dice_bce
-from ..training.patches import Patch
 from ..training.precision import autocast
 from ..training.state import WeightAverage, make_optimizer
 from .corrected import UNUSABLE

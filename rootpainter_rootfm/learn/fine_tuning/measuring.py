@@ -17,7 +17,7 @@ from torch import Tensor
 from ...model.card import TILE_MULTIPLE
 from ...model.network import MobileSAM, normalise
 from ..cache import ArrayCache
-from ..evaluation.metrics import Confusion
+from ..metrics import Confusion
 from ..training.losses import believed, dice_bce
 from .corrected import UNUSABLE, Correction
 from .corrections import Corrections

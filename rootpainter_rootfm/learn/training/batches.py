@@ -12,11 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from ..cache import ArrayCache
-from ..data import Dataset, load_shown
+from ..data import Dataset, Patch, load_shown
 from ..drawing import clutter, ground, synthetic
 from ..drawing.transplant import transplant
 from . import augment, patches
-from .patches import Patch
 from .plan import TrainPlan
 
 ON_REAL_GROUND = 0.4  # share of the drawn roots that lie over root-free parts of real images

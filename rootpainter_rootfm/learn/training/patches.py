@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from ..data import Truth
+from ..data import Patch, Truth
 
 ROOT_CENTRED = 0.75  # share of patches placed on a root; the others lie anywhere and show mostly background
 BLACK_BEYOND = 0.4  # share of patches for which the image ends in black at its borders
 THINNEST = 4.0  # pixels; no image is shrunk until its roots are thinner: the decoder decides on squares of 4×4
 DIAGONAL = 1.4143  # a square turned by any angle is cut from one this much wider
-
-
-@dataclass(frozen=True)
-class Patch:
-    """A square cut.
-
-    Attributes:
-        image: S×S×3 uint8.
-        root: S×S float32 in [0, 1]: the share of a pixel that is root.
-        known: S×S bool: where `root` may be believed.
-    """
-
-    image: np.ndarray
-    root: np.ndarray
-    known: np.ndarray
 
 
 def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0.4, 2.5)) -> Patch:

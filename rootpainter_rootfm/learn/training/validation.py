@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...model.network import MobileSAM, normalise
 from ..data import Dataset, load_shown
-from ..evaluation.metrics import Confusion, pooled
+from ..metrics import Confusion, pooled
 from . import patches
 from .batches import Batch
 

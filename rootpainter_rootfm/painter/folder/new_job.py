@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from ...errors import HostError
-from ...model.card import ModelCard
-from ...segment.settings import SegmentSettings
 from .. import exchange
 from ..exchange import JobState
+from ..models.choice import JobModel
 from ..session import Session
 from ..workers import Task
 from .jobs import TOLD_LATER, Job
 from .preflight import Order
-
-
-@dataclass(frozen=True)
-class JobModel:
-    """What a job segments with: a library model, or a checkpoint file of a project.
-
-    Attributes:
-        title: its name for the user.
-        card: the library model, None for a checkpoint.
-        file: the checkpoint, None for a library model.
-        threshold: that of the library model of which the checkpoint is a copy, which has no card of its own.
-    """
-
-    title: str
-    card: ModelCard | None = None
-    file: Path | None = None
-    threshold: float | None = None
-
-    def used_with(self, settings: SegmentSettings) -> SegmentSettings:
-        """The user's settings, and what the model advises where the trainer cannot know that."""
-        unsaid = settings.threshold is None and self.threshold is not None
-        return replace(settings, threshold=self.threshold) if unsaid else settings
-
-    @property
-    def name(self) -> str:
-        """What files and folders are called by it."""
-        return self.card.name if self.card is not None else self.file.stem
 
 
 class NewJob(Job):

@@ -10,7 +10,7 @@ from PyQt5 import QtCore, QtWidgets
 from ...masks import MaskFormat
 from ...progress import CancelToken, Progress
 from ..models.box import ModelBox
-from ..models.choice import chosen_model, model_choices
+from ..models.choice import JobModel, chosen_model, model_choices
 from ..session import Session
 from ..settings_dialog import edit_settings
 from ..trainer_status import show_trainer
@@ -18,7 +18,7 @@ from ..workers import Task
 from .findings import FindingsLabel, of_trainer
 from .job_window import JobWindow
 from .jobs import Job
-from .new_job import JobModel, NewJob
+from .new_job import NewJob
 from .preflight import Finding, Level, Order, Report, check, suggest_output, typed_path
 
 _FORMATS = (

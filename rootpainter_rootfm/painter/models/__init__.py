@@ -1,1 +1,1 @@
-"""Which models there are, and which one makes the masks."""
+"""The library, and which model makes the masks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from PyQt5 import QtWidgets
 
 from ...errors import ModelError
 from ...model.card import ModelCard
+from ...segment.settings import SegmentSettings
 from .. import exchange
-from ..folder.new_job import JobModel
 from ..preferences import NEWEST
 from ..session import Session
 
@@ -25,6 +26,33 @@ _DAY = 86_400
 _LIBRARY, _CHECKPOINT = "library:", "checkpoint:"
 _DATED = re.compile(r"((?:.+_)?\d{6})_(\d{10})")
 """A name as RootPainter gives it, which ends with a number and a time in seconds; other digits are the user's own."""
+
+
+@dataclass(frozen=True)
+class JobModel:
+    """What a job segments with: a library model, or a checkpoint file of a project.
+
+    Attributes:
+        title: its name for the user.
+        card: the library model, None for a checkpoint.
+        file: the checkpoint, None for a library model.
+        threshold: that of the library model of which the checkpoint is a copy, which has no card of its own.
+    """
+
+    title: str
+    card: ModelCard | None = None
+    file: Path | None = None
+    threshold: float | None = None
+
+    def used_with(self, settings: SegmentSettings) -> SegmentSettings:
+        """The user's settings, and what the model advises where the trainer cannot know that."""
+        unsaid = settings.threshold is None and self.threshold is not None
+        return replace(settings, threshold=self.threshold) if unsaid else settings
+
+    @property
+    def name(self) -> str:
+        """What files and folders are called by it."""
+        return self.card.name if self.card is not None else self.file.stem
 
 
 def checkpoints(model_folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import Any
 from PyQt5 import QtCore, QtWidgets
 
 from ..models.choice import is_unet, uses_foundation_model, window_checkpoints
-from ..models.menu import find_menu
+from ..models_menu import find_menu
 from ..session import Session
 from .fine_tune import FineTunePanel
 from .image_list import ImageList

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from rootpainter_rootfm.learn.data import Patch
 from rootpainter_rootfm.learn.drawing import transplant as module
 from rootpainter_rootfm.learn.drawing.transplant import transplant
-from rootpainter_rootfm.learn.training.patches import Patch
 
 SIZE = 64
 

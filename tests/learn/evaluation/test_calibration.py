@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from rootpainter_rootfm.learn.evaluation.calibration import THRESHOLDS, ProbabilityCounts, choose_threshold
-from rootpainter_rootfm.learn.evaluation.metrics import Confusion, pooled
+from rootpainter_rootfm.learn.metrics import Confusion, pooled
 
 maps = arrays(np.float16, (5, 6), elements=st.floats(0, 1, width=16))
 layers = arrays(bool, (5, 6))

@@ -8,11 +8,11 @@ import torch
 
 from rootpainter_rootfm import masks
 from rootpainter_rootfm.errors import RootFMError
-from rootpainter_rootfm.learn.evaluation.metrics import Confusion
+from rootpainter_rootfm.learn.data import Patch
 from rootpainter_rootfm.learn.fine_tuning.fine_tune import FineTuner, out_of_memory
 from rootpainter_rootfm.learn.fine_tuning.settings import FineTuneSettings
+from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.learn.training.batches import Batch
-from rootpainter_rootfm.learn.training.patches import Patch
 from rootpainter_rootfm.model.library import load_model
 from tests.learn.corrected import draw_image, finish, opened
 

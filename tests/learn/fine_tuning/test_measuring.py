@@ -9,10 +9,10 @@ from PIL import Image
 from scipy.ndimage import binary_dilation
 
 from rootpainter_rootfm import masks
-from rootpainter_rootfm.learn.evaluation.metrics import Confusion
 from rootpainter_rootfm.learn.fine_tuning.corrected import read
 from rootpainter_rootfm.learn.fine_tuning.measuring import BESIDE, Measured, Measurer, windows
 from rootpainter_rootfm.learn.fine_tuning.settings import FineTuneSettings
+from rootpainter_rootfm.learn.metrics import Confusion
 from rootpainter_rootfm.model.folding import fold_batchnorm
 from tests.learn.corrected import draw_image, finish, opened
 

@@ -15,8 +15,9 @@ from rootpainter_rootfm.painter.exchange import Heartbeat, JobState
 from rootpainter_rootfm.painter.folder import jobs
 from rootpainter_rootfm.painter.folder.job_window import JobWindow, headline
 from rootpainter_rootfm.painter.folder.jobs import adopt
-from rootpainter_rootfm.painter.folder.new_job import JobModel, NewJob
+from rootpainter_rootfm.painter.folder.new_job import NewJob
 from rootpainter_rootfm.painter.folder.preflight import Order
+from rootpainter_rootfm.painter.models.choice import JobModel
 from rootpainter_rootfm.painter.session import Session
 from rootpainter_rootfm.painter.trainer_life import Life
 

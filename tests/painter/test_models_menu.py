@@ -15,7 +15,7 @@ from rootpainter_rootfm.painter.exchange import Heartbeat, JobState
 from rootpainter_rootfm.painter.help_window import TEXT
 from rootpainter_rootfm.painter.models.choice import checkpoint_title
 from rootpainter_rootfm.painter.models.details import ModelDetails
-from rootpainter_rootfm.painter.models.menu import _how_far
+from rootpainter_rootfm.painter.models_menu import _how_far
 from rootpainter_rootfm.painter.preferences import NEWEST, Preferences
 from rootpainter_rootfm.painter.settings_dialog import SettingsDialog
 from rootpainter_rootfm.painter.trainer_status import _facts

@@ -8,17 +8,17 @@ from pathlib import Path
 
 from PyQt5 import QtCore, QtWidgets
 
-from ...errors import ModelError
-from ..exchange import JobState
-from ..folder.segment_dialog import show_job, show_segment_dialog
-from ..help_window import show_help
-from ..preferences import NEWEST
-from ..session import Session, show_failure
-from ..settings_dialog import edit_settings
-from ..trainer_status import show_trainer
-from . import choice
-from .details import ModelDetails
-from .library_process import LibraryProcess
+from ..errors import ModelError
+from .exchange import JobState
+from .folder.segment_dialog import show_job, show_segment_dialog
+from .help_window import show_help
+from .models import choice
+from .models.details import ModelDetails
+from .models.library_process import LibraryProcess
+from .preferences import NEWEST
+from .session import Session, show_failure
+from .settings_dialog import edit_settings
+from .trainer_status import show_trainer
 
 TITLE = "Models"
 _OLDER_SHOWN = 6

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from rootpainter_rootfm.learn.evaluation.metrics import CENTRE_LINE_TOLERANCE, CentreLines, Confusion, pooled
+from rootpainter_rootfm.learn.metrics import CENTRE_LINE_TOLERANCE, CentreLines, Confusion, pooled
 
 layers = arrays(bool, (6, 7))
 
