@@ -24,7 +24,7 @@ SECONDS = 900
 LIVES = """
 import os, random, signal, sys
 import torch
-from rootpainter_rootfm.learn import corrections, fine_tune, fine_tune_settings
+from rootpainter_rootfm.learn.fine_tuning import fine_tune, settings as fine_tune_settings
 from rootpainter_rootfm.model import library
 from rootpainter_rootfm.segment import engine, folder
 from rootpainter_rootfm.trainer import fine_tuning, heartbeat, instructions, server
