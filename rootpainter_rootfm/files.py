@@ -78,6 +78,19 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+Stamp = tuple[int, int]
+"""Time of change in nanoseconds and size in bytes: a file with another stamp holds something else."""
+
+
+def stamp(path: str | os.PathLike[str]) -> Stamp | None:
+    """The stamp of a file; None where it is gone or out of reach."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
     with open(path, "rb") as file:

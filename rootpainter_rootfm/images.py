@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from math import ceil, sqrt
 from pathlib import Path
 from typing import BinaryIO
@@ -49,26 +50,23 @@ def is_image_name(name: str) -> bool:
 
 def list_images(folder: str | os.PathLike[str]) -> list[Path]:
     """The images directly in `folder`, sorted by name; raises ImageError when the folder cannot be listed."""
-    try:
-        return sorted(path for path in Path(folder).iterdir() if is_image_name(path.name) and path.is_file())
-    except OSError as error:
-        raise ImageError(f"The folder {folder} cannot be listed: {error.strerror or error}.") from error
+    return sorted(path for path in map(Path, _entries(folder)) if is_image_name(path.name) and path.is_file())
 
 
-def left_alone(folder: str | os.PathLike[str], output: str | os.PathLike[str] | None = None) -> str:
+def left_alone(folder: str | os.PathLike[str], listed: Iterable[Path], output: str | os.PathLike[str]) -> str:
     """Says that a folder also holds pictures of other kinds, or folders, that `list_images` passes over; else empty.
 
-    A raw photograph beside an image of the same name is the same photograph, and `output`, where masks go, is no folder
-    of photographs. Raises ImageError when the folder cannot be listed.
+    A raw photograph beside an image that was `listed` under the same name is the same photograph, and `output`, where
+    masks go, is no folder of photographs. Raises ImageError when the folder cannot be listed.
     """
-    read_too = {path.stem.casefold() for path in list_images(folder)}
+    read_too, masks = {path.stem.casefold() for path in listed}, os.path.realpath(output)
     kinds, folders = [], 0
-    for entry in os.scandir(folder):
+    for entry in _entries(folder):
         stem, suffix = os.path.splitext(entry.name)
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            folders += output is None or os.path.realpath(entry) != os.path.realpath(output)
+            folders += os.path.realpath(entry) != masks
         elif suffix.lower() in OTHER_PICTURES and stem.casefold() not in read_too:
             kinds.append(suffix.upper())
     parts, hints = [], []
@@ -82,6 +80,14 @@ def left_alone(folder: str | os.PathLike[str], output: str | os.PathLike[str] | 
         return ""
     verb = "was" if len(kinds) + folders == 1 else "were"
     return f"{' and '.join(parts)} {verb} left alone: {' and '.join(hints)}."
+
+
+def _entries(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise ImageError(f"The folder {folder} cannot be listed: {error.strerror or error}.") from error
 
 
 def _counted(count: int, thing: str) -> str:

@@ -288,7 +288,7 @@ def test_a_folder_lists_its_images_sorted(tmp_path):
 def test_what_a_folder_holds_besides_is_said(tmp_path, names, said):
     for name in names:
         (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
-    assert images.left_alone(tmp_path, tmp_path / "out") == said
+    assert images.left_alone(tmp_path, images.list_images(tmp_path), tmp_path / "out") == said
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])

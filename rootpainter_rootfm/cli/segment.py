@@ -215,7 +215,8 @@ def _images(path: Path, out: Path) -> list[Path]:
     from ..images import left_alone, list_images
 
     if path.is_dir():
-        images, others = list_images(path), left_alone(path, out)
+        images = list_images(path)
+        others = left_alone(path, images, out)
         if not images:
             raise DataError(f"The folder {path} holds no PNG, JPEG, TIFF or BMP images. {others}".rstrip())
         if others:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from PyQt5 import QtCore, QtWidgets
 
 from .host import lacking
-from .session import Session
+from .session import Session, ask
 from .workers import Poll
 
 SAVING = ("save_annotation", "scene.annot_pixmap")
@@ -55,19 +55,13 @@ class Closing(QtCore.QObject):
         return True
 
     def _ask_unsaved(self, error: OSError) -> None:
-        text = f"What was painted last cannot be saved: {error.strerror or error}."
-        box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Warning, "RootPainter", text, parent=self._window)
-        box.setInformativeText("Is the drive connected, and has its disk room? Then close the window once more.")
-        drop = box.addButton("Close without saving", QtWidgets.QMessageBox.DestructiveRole)
-        box.setDefaultButton(box.addButton("Keep the window", QtWidgets.QMessageBox.RejectRole))
-        box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
-
         def close() -> None:
             self._unsaved = True
             self._window.close()
 
-        drop.clicked.connect(lambda: QtCore.QTimer.singleShot(0, close))
-        box.open()
+        text = f"What was painted last cannot be saved: {error.strerror or error}."
+        more = "Is the drive connected, and has its disk room? Then close the window once more."
+        ask(self._window, text, more, "Close without saving", "Keep the window", close)
 
     def _work(self) -> str:
         """What would end with our trainer, in words; empty where nothing would."""
@@ -84,18 +78,12 @@ class Closing(QtCore.QObject):
         return "\n".join(work)
 
     def _ask(self, work: str) -> None:
-        box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Question, "RootPainter", work, parent=self._window)
-        box.setInformativeText(
-            "The trainer was started by this window and ends with it. Masks and models that are made are kept, and a "
-            "folder is continued when a trainer is started again; a training has to be started anew."
-        )
-        stop = box.addButton("Stop and close", QtWidgets.QMessageBox.AcceptRole)
-        box.setDefaultButton(box.addButton("Keep working", QtWidgets.QMessageBox.RejectRole))
-        box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
-
         def close() -> None:
             self._sure = True
             self._window.close()
 
-        stop.clicked.connect(lambda: QtCore.QTimer.singleShot(0, close))
-        box.open()
+        more = (
+            "The trainer was started by this window and ends with it. Masks and models that are made are kept, and a "
+            "folder is continued when a trainer is started again; a training has to be started anew."
+        )
+        ask(self._window, work, more, "Stop and close", "Keep working", close)

@@ -16,7 +16,6 @@ from . import exchange
 from .models.library_process import LibraryProcess
 from .preferences import Preferences
 from .trainer_control import TrainerControl
-from .trainer_life import Life
 from .workers import Task
 
 # A dialog that belongs to no window lives only as long as somebody holds it.
@@ -53,11 +52,6 @@ class Session(QtCore.QObject):
         self._told: set[str] = set()
         self.trainer = self._control()
         self.read_library()
-
-    @property
-    def unanswered(self) -> bool:
-        """Whether no trainer of ours answers, nor is one starting."""
-        return self.trainer.life is Life.SILENT and not self.trainer.starting
 
     def work_in(self, folder: Path) -> None:
         """Moves to another sync folder; the trainer of the old one ends, if it is ours, and its jobs are left."""
@@ -119,6 +113,17 @@ class Session(QtCore.QObject):
             if sentence not in self._told:
                 self._told.add(sentence)
                 show_failure(None, "A model of the library is damaged", sentence)
+
+
+def ask(window: QtWidgets.QWidget, text: str, more: str, yes: str, no: str, then: Callable[[], Any]) -> None:
+    """A question over a window, which does not hold up the program: `then` is called for `yes`, `no` is the default."""
+    box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Question, "RootPainter", text, parent=window)
+    box.setInformativeText(more)
+    agreed = box.addButton(yes, QtWidgets.QMessageBox.AcceptRole)
+    box.setDefaultButton(box.addButton(no, QtWidgets.QMessageBox.RejectRole))
+    box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
+    agreed.clicked.connect(lambda: QtCore.QTimer.singleShot(0, then))  # once the question itself is gone
+    box.open()
 
 
 def show_failure(parent: QtWidgets.QWidget | None, title: str, text: str) -> QtWidgets.QMessageBox:

@@ -63,6 +63,11 @@ class TrainerControl(QtCore.QObject):
         return self.running and not self.alive
 
     @property
+    def unanswered(self) -> bool:
+        """Whether no trainer of ours answers, nor is one starting."""
+        return self.life is Life.SILENT and not self.starting
+
+    @property
     def running(self) -> bool:
         """Whether the process that we started exists."""
         return self._process is not None

@@ -146,6 +146,6 @@ def _facts(trainer: TrainerControl) -> list[str]:
         facts.append("Folders outside the sync folder: " + ("allowed" if beat.local_paths else "not allowed"))
         unet = "can be trained" if beat.unet else "need a run of pip install '.[unet]' in this program's folder"
         facts.append(f"Projects with random weights (U-Net): {unet}")
-    elif not trainer.starting and trainer.life is Life.SILENT:
+    elif trainer.unanswered:
         facts.append("Start one here, or start it on the machine that shares this folder: rootfm trainer --syncdir …")
     return facts

@@ -57,15 +57,11 @@ Report = Callable[[str, "Instruction | None", str], None]
 """Called as ``report(sentence, instruction or None, details)`` for a failure that a user should hear of."""
 
 
-Stamp = tuple[int, int]
-"""Time of change and size of a file."""
-
-
 @dataclass
 class _Trial:
     """How often a file was tried; begins anew when the file changes."""
 
-    stamp: Stamp | None = None
+    stamp: files.Stamp | None = None
     count: int = 0
     last: float = 0.0
 
@@ -207,7 +203,7 @@ class InstructionBox:
 
     def _tried_in_vain(self, path: Path, reason: str, instruction: Instruction | None = None) -> bool:
         """Whether there is to be another try; after the last one the file is set aside."""
-        stamp = _stamp(path)
+        stamp = files.stamp(path)
         if stamp is None and _taken_back(path):
             self._trials.pop(path, None)
             return False
@@ -216,7 +212,7 @@ class InstructionBox:
         self._set_aside(path, reason, instruction)
         return False
 
-    def _count(self, path: Path, stamp: Stamp | None) -> int:
+    def _count(self, path: Path, stamp: files.Stamp | None) -> int:
         """How often a file was tried since it last changed, this time included."""
         trial = self._trials.setdefault(path, _Trial(stamp))
         if stamp is not None and stamp != trial.stamp:
@@ -263,14 +259,6 @@ def _listing(folder: Path) -> list[str]:
     except OSError as error:
         logger.debug("%s cannot be read: %s", folder, error)
     return [name for _, name in sorted(found)]
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
 
 
 def _taken_back(path: Path) -> bool:

@@ -24,9 +24,6 @@ UNET = ".pkl"
 KEPT = 2
 """Loaded segmenters kept in memory: the project's and the one of a folder beside it."""
 
-Stamp = tuple[str, int, int]
-"""Path, time of change and size of a file."""
-
 _NUMBERED = re.compile(r"(.*_|)(?!999999)(\d{6})_")
 """The start of a name that has a next one: what stands before the number, and the number."""
 
@@ -40,24 +37,24 @@ class NewestModel:
     """
 
     path: Path | None
-    _stamp: Stamp | None
+    _stamp: files.Stamp | None
     _digest: str
 
     @classmethod
     def of(cls, path: Path | None) -> NewestModel:
         """Reads the whole file."""
-        return cls(path, _stamp_if_there(path), files.sha256(path) if path is not None else "")
+        return cls(path, files.stamp(path), files.sha256(path)) if path is not None else cls(None, None, "")
 
     def now_is(self, path: Path, digest: str) -> None:
         """A file was put there, with that sha256."""
-        self.path, self._stamp, self._digest = path, _stamp_if_there(path), digest
+        self.path, self._stamp, self._digest = path, files.stamp(path), digest
 
     def is_still(self, path: Path | None) -> bool:
         """Whether this is the same file; some shares round its time a while after it was written."""
-        stamp = _stamp_if_there(path)
-        if stamp == self._stamp:
-            return True
-        if path is None or path != self.path or files.sha256(path) != self._digest:
+        if path is None or path != self.path:
+            return path == self.path
+        stamp = files.stamp(path)
+        if stamp != self._stamp and files.sha256(path) != self._digest:
             return False
         self._stamp = stamp
         return True
@@ -182,16 +179,9 @@ def _kind(paths: Sequence[Path]) -> str:
     raise Refused(f"{paths[0].name} is not a model: models end with .pkl, .pth or .safetensors.")
 
 
-def _stamp(model: Path) -> Stamp:
+def _stamp(model: Path) -> tuple[str, int, int]:
     try:
         stat = model.stat()
     except OSError as error:
         raise ModelError(f"The model {model} cannot be read: {error.strerror or error}.") from error
     return str(model), stat.st_mtime_ns, stat.st_size
-
-
-def _stamp_if_there(model: Path | None) -> Stamp | None:
-    try:
-        return _stamp(model) if model is not None else None
-    except ModelError:
-        return None

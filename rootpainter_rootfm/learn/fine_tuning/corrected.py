@@ -10,6 +10,7 @@ import numpy as np
 
 from ... import images, light, masks
 from ...errors import DataError, ImageError, MaskError
+from ...files import Stamp, stamp
 from ..cache import ArrayCache
 from ..data import Truth
 
@@ -19,9 +20,6 @@ VALIDATION_EVERY = 3
 """Of such squares every third is validated on."""
 UNUSABLE = (ImageError, MaskError, DataError)
 """What `Contents.truth` raises for an image that has to be left out."""
-
-Stamp = tuple[int, int]
-"""Time of change and size of a file."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Contents:
     def _image(self, path: Path) -> np.ndarray:
         """H×W×3 uint8, as the network is shown it."""
         # With its stamp: a photograph that was put right again is another one.
-        return self._cache.get((path, _stamp(path)), lambda: self._read(path))
+        return self._cache.get((path, stamp(path)), lambda: self._read(path))
 
     def _read(self, path: Path) -> np.ndarray:
         image = images.read(path)
@@ -201,14 +199,6 @@ def _any_in_cells(layer: np.ndarray, rows: int, columns: int) -> np.ndarray:
 def _read_shown(path: Path) -> np.ndarray:
     """A mask with a note, as the foundation models' are, 0×0 for any other."""
     return masks.read(path) if masks.read_note(path) else np.zeros((0, 0), bool)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        stat = path.stat()
-    except OSError:
-        return None  # Reading it will say why.
-    return stat.st_mtime_ns, stat.st_size
 
 
 def _check_size(correction: Correction, root: np.ndarray, image: np.ndarray) -> None:

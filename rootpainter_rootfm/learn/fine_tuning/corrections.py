@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import DataError
+from ...files import stamp
 from .corrected import UNUSABLE, Contents, Correction
 from .photographs import Photographs
 
@@ -106,11 +107,8 @@ class Corrections:
 
     def _correction(self, annotation: Path) -> Correction | None:
         """What an annotation belongs to; None where it was removed in this moment. Raises DataError without image."""
-        try:
-            stat = annotation.stat()
-        except OSError:
-            return None
-        return Correction(self._photographs.find(annotation.stem), annotation, (stat.st_mtime_ns, stat.st_size))
+        found = stamp(annotation)
+        return None if found is None else Correction(self._photographs.find(annotation.stem), annotation, found)
 
     def _try_again(self, correction: Correction) -> None:
         """Takes an image in again if it can be read now; raises one of `UNUSABLE` if not, or if tried lately."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from PyQt5 import QtCore, QtGui, QtWidgets
 
 from ..session import Session
-from ..trainer_life import Life
 from ..trainer_status import show_trainer
 from ..workers import Task
 from .jobs import Job
@@ -97,8 +96,7 @@ class JobWindow(QtWidgets.QDialog):
 
     def _second_line(self) -> str:
         state = self.job.state
-        trainer = self._session.trainer
-        if not state.ended and trainer.life is Life.SILENT and not trainer.starting:
+        if not state.ended and self._session.trainer.unanswered:
             return "No trainer answers, so nothing happens. <a href='trainer'>Start one…</a>"
         if self.job.stopping and not state.ended:
             return "Stopping after the image that is being looked at…"

@@ -94,10 +94,10 @@ def suggest_output(folder: Path, chosen: Path, model: str) -> Path:
 
     In ``segmentations`` its name holds the whole way from ``datasets`` on, for many a plot has a folder ``images``.
     """
-    way = exchange.inside(folder, chosen)
-    if way is None:
+    inside = exchange.inside(folder, chosen)
+    if inside is None:
         return chosen.parent / f"{chosen.name}_{model}"
-    parts = Path(way).parts or (chosen.name,)
+    parts = Path(inside).parts or (chosen.name,)
     if parts[0] == "datasets":
         parts = parts[1:] or parts
     return folder / "segmentations" / "_".join((*parts, model))
@@ -116,10 +116,11 @@ def check(order: Order, folder: Path, local: bool, cancel: CancelToken) -> Repor
         return Report(order, (), (_incomplete(short[0]),))
     findings = list(_check_places(order, folder, local))
     try:
-        found = [path.name for path in images.list_images(order.images)]
-        others = images.left_alone(order.images, order.output)
+        listed = images.list_images(order.images)
+        others = images.left_alone(order.images, listed, order.output)
     except ImageError as error:
         return Report(order, (), (*findings, Finding(Level.STOP, str(error))))
+    found = [path.name for path in listed]
     findings += _check_images(order.images, found, cancel)
     if others:
         findings.append(Finding(Level.NOTE, others))

@@ -115,17 +115,15 @@ def checkpoint_choice(path: Path) -> str:
 
 def model_choices(session: Session, window: QtWidgets.QMainWindow) -> list[tuple[str, JobModel]]:
     """What a folder can be segmented with: titles and models, the project's own first."""
-    own = [_own_model(window, path) for path in window_checkpoints(window)[:_SHOWN]]
+    own = [own_model(window, path) for path in window_checkpoints(window)[:_SHOWN]]
     return [(model.title, model) for model in (*own, *(JobModel(card.title, card=card) for card in session.cards))]
 
 
 def chosen_model(session: Session, window: QtWidgets.QMainWindow) -> JobModel | None:
     """The model that is chosen in the menu, None while the library is being read or when it is gone."""
     name = project_library_name(session, window)
-    checkpoint = _chosen_checkpoint(session, window)
-    if name is None and checkpoint is not None:
-        return _own_model(window, checkpoint)
-    return _library_model(session, name)
+    checkpoint = chosen_checkpoint(session, window) if name is None else None
+    return _library_model(session, name) if checkpoint is None else own_model(window, checkpoint)
 
 
 def instead_of_newest(session: Session, window: QtWidgets.QMainWindow) -> str | None:
@@ -133,15 +131,15 @@ def instead_of_newest(session: Session, window: QtWidgets.QMainWindow) -> str | 
     name = project_library_name(session, window)
     if name is not None:
         return next((card.title for card in session.cards if card.name == name), name)
-    chosen, newest = _chosen_checkpoint(session, window), window_checkpoints(window)[:1]
+    chosen, newest = chosen_checkpoint(session, window), window_checkpoints(window)[:1]
     return None if chosen in (None, *newest) else checkpoint_title(chosen)
 
 
 def uses_foundation_model(session: Session, window: QtWidgets.QMainWindow) -> bool:
     """Whether a foundation model makes the masks of the open project, rather than RootPainter's U-Net."""
-    checkpoint = _chosen_checkpoint(session, window)
     if project_library_name(session, window) is not None:
         return True
+    checkpoint = chosen_checkpoint(session, window)
     return begun_with(window) is not None if checkpoint is None else not is_unet(checkpoint)
 
 
@@ -169,7 +167,7 @@ def window_checkpoints(window: QtWidgets.QMainWindow) -> list[Path]:
     return checkpoints(Path(folder)) if folder is not None else []
 
 
-def _chosen_checkpoint(session: Session, window: QtWidgets.QMainWindow) -> Path | None:
+def chosen_checkpoint(session: Session, window: QtWidgets.QMainWindow) -> Path | None:
     """The checkpoint that was chosen for the open project, else its newest; None where it has none."""
     found = window_checkpoints(window)
     choice = project_choice(session, window)
@@ -177,7 +175,8 @@ def _chosen_checkpoint(session: Session, window: QtWidgets.QMainWindow) -> Path 
     return next(iter(named or found), None)
 
 
-def _own_model(window: QtWidgets.QMainWindow, path: Path) -> JobModel:
+def own_model(window: QtWidgets.QMainWindow, path: Path) -> JobModel:
+    """A checkpoint of the open project as what a job segments with."""
     begun = begun_with(window) if is_first(path) else None
     threshold = (begun or {}).get("threshold")  # projects of earlier versions do not know it
     return JobModel(f"This project, {checkpoint_title(path)}", file=path, threshold=threshold)

@@ -127,7 +127,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
 
     def _show(self, state: TrainingState | None) -> None:
         running = state is not None and state.state in ("running", "waiting")
-        unanswered = running and self._session.unanswered
+        unanswered = running and self._session.trainer.unanswered
         self.start_button.setEnabled(not running or unanswered)
         self.stop_button.setEnabled(running)
         self.again_button.setEnabled(state is not None and bool(state.saved))

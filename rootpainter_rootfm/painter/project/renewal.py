@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PyQt5 import QtCore, QtWidgets
+from PyQt5 import QtCore
 
 from ...errors import HostError
 from ...images import is_image_name
 from ..exchange import CONFIDENCE
 from ..models.choice import checkpoint_title, instead_of_newest
-from ..session import Session, show_failure
+from ..session import Session, ask, show_failure
 from ..workers import Task
 from .requests import ask_again
 
@@ -68,7 +68,7 @@ class MaskRenewal(QtCore.QObject):
     def _renew(self, names: list[str], what: str) -> None:
         if not names:
             self._say("Every image of this project is annotated; their masks stay.")
-        elif self._session.unanswered and not self._session.trainer.awaited:
+        elif self._session.trainer.unanswered and not self._session.trainer.awaited:
             self._ask_unmodified_trainer(names, what)
         else:
             ask_again(self._session, self._window, names)
@@ -87,16 +87,11 @@ class MaskRenewal(QtCore.QObject):
 
     def _offer_to_delete(self, names: list[str], what: str) -> None:
         text = f"To make a new mask of {what}, the old one has to be deleted first."
-        box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Question, "RootPainter", text, parent=self._window)
-        box.setInformativeText(
+        more = (
             "No trainer of this program serves this sync folder, and RootPainter's own makes a mask only where "
             "there is none. If that one does not run either, no new mask comes."
         )
-        delete = box.addButton("Delete and make anew", QtWidgets.QMessageBox.AcceptRole)
-        box.setDefaultButton(box.addButton("Keep the old", QtWidgets.QMessageBox.RejectRole))
-        box.setAttribute(QtCore.Qt.WA_DeleteOnClose)
-        delete.clicked.connect(lambda: self._delete(names, what))
-        box.open()
+        ask(self._window, text, more, "Delete and make anew", "Keep the old", lambda: self._delete(names, what))
 
     def _delete(self, names: list[str], what: str) -> None:
         folder = Path(self._window.seg_dir)
@@ -130,7 +125,7 @@ class MaskRenewal(QtCore.QObject):
         self._window.statusBar().showMessage(words, milliseconds)
 
     def _say_asked(self, what: str) -> None:
-        wait = " No trainer answers; start one: Models → Trainer…." if self._session.unanswered else ""
+        wait = " No trainer answers; start one: Models → Trainer…." if self._session.trainer.unanswered else ""
         self._say(f"Asked for {what}.{wait}")
 
     def _say_better(self, title: str, then: str) -> None:

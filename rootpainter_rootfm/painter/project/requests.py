@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ModelError
-from ...segment.settings import SegmentSettings
 from ..host import Host, Seam, wrap
 from ..models import choice
 from ..session import Session, show_failure
-from ..trainer_life import Life
 
 PART = "the foundation model's masks in a project"
 SEAMS = (
@@ -45,7 +43,8 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
         if shared is None:
             original(window, image_fnames)
             return
-        own: dict[str, Any] = {"settings": _settings(shared, window).to_dict(), "confidence": True}
+        settings = shared.preferences.settings
+        own: dict[str, Any] = {"settings": settings.to_dict(), "confidence": True}
         if getattr(window, "rootfm_again", False):
             own["again"] = True
         model = choice.project_library_name(shared, window)
@@ -53,12 +52,13 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
             _ask_library(shared, window, original, image_fnames, own, model)
             return
         extra: dict[str, Any] = {"rootfm": own}
-        selected = choice.project_choice(shared, window)
-        named = [path for path in choice.window_checkpoints(window) if choice.checkpoint_choice(path) == selected]
-        if named:
-            extra["model_paths"] = [str(named[0])]
-        elif not choice.window_checkpoints(window):
+        checkpoint = choice.chosen_checkpoint(shared, window)
+        if checkpoint is None:
             own |= _begun_with(window)
+        else:
+            own["settings"] = choice.own_model(window, checkpoint).used_with(settings).to_dict()
+            if choice.checkpoint_choice(checkpoint) == choice.project_choice(shared, window):
+                extra["model_paths"] = [str(checkpoint)]
         with _adding(window, extra):
             original(window, image_fnames)
 
@@ -84,11 +84,6 @@ def _ask_library(
             original(window, names)
 
     session.prepare(card, send, lambda error: show_failure(window, "This model cannot be used", str(error)))
-
-
-def _settings(session: Session, window: Any) -> SegmentSettings:
-    model, settings = choice.chosen_model(session, window), session.preferences.settings
-    return settings if model is None else model.used_with(settings)
 
 
 def _begun_with(window: Any) -> dict[str, Any]:
@@ -134,7 +129,7 @@ def _cannot_train(session: Session, window: Any) -> str | None:
         return (
             f"The trainer is training the project '{beat.project}'. Open it and choose Network → Stop training first."
         )
-    if session.trainer.expected and session.trainer.life is Life.SILENT and not session.trainer.starting:
+    if session.trainer.expected and session.trainer.unanswered:
         return "No trainer answers for this sync folder. Start one: Models → Trainer…."
     return None
 
