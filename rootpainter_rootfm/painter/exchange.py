@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -216,19 +216,54 @@ def mask_owed(folder: Path, mask: Path) -> bool:
     Raises:
         OSError: the folder cannot be read.
     """
+    return any(
+        any(Path(str(name)).stem == mask.stem for name in content["file_names"])
+        for _, content in _owed(folder, mask.parent)
+    )
+
+
+def batches_owed(folder: Path, masks: Path) -> dict[str, Path]:
+    """The batches of masks for the folder `masks` that are asked for and not finished: the file of each by its name.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    found = {}
+    for path, content in _owed(folder, masks):
+        own = content.get("rootfm")
+        if isinstance(own, dict) and own.get("batch"):
+            found[str(own["batch"])] = path
+    return found
+
+
+def stop_batches(folder: Path, masks: Path) -> int:
+    """Ends what `batches_owed` finds, and returns how many that were; masks that are made stay.
+
+    Raises:
+        OSError: the folder cannot be read.
+        HostError: the trainer cannot be told.
+    """
+    batches = batches_owed(folder, masks)
+    for name, path in batches.items():
+        if path.parent.name == TAKEN or not take_back(path):
+            send(folder, "trainer_status", {"rootfm": {"cancel": name}})
+    return len(batches)
+
+
+def _owed(folder: Path, masks: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The requests for masks in a folder that wait, or that a trainer of ours works on: files and what they hold."""
     requests = list((folder / "instructions").iterdir())
     if folder / "instructions" / TAKEN in requests:
         requests += (folder / "instructions" / TAKEN).iterdir()
-    return any(path.name.startswith("segment_") and _asks_for(read_json(path), folder, mask) for path in requests)
+    for path in requests:
+        content = read_json(path) if path.name.startswith("segment_") else {}
+        output, names = content.get("seg_dir"), content.get("file_names")
+        if isinstance(names, list) and isinstance(output, str) and _same(folder / output, masks):
+            yield path, content
 
 
-def _asks_for(request: Mapping[str, Any], folder: Path, mask: Path) -> bool:
-    names, output = request.get("file_names"), request.get("seg_dir")
-    if not isinstance(names, list) or not isinstance(output, str):
-        return False
-    if os.path.realpath(folder / output) != os.path.realpath(mask.parent):
-        return False
-    return any(Path(str(name)).stem == mask.stem for name in names)
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def refusal(instruction: Path) -> str | None:

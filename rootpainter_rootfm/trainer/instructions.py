@@ -52,6 +52,10 @@ class Instruction:
         own = self.content.get("rootfm")
         return own if isinstance(own, dict) else {}
 
+    def goes_by(self, name: str) -> bool:
+        """Whether the window knows it by this name: that of a folder job, or of a project's masks asked for at once."""
+        return name in (self.own.get("job"), self.own.get("batch"))
+
 
 Report = Callable[[str, "Instruction | None", str], None]
 """Called as ``report(sentence, instruction or None, details)`` for a failure that a user should hear of."""

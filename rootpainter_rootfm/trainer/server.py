@@ -190,9 +190,9 @@ class Server:
         return self._trainings.stop(instruction)
 
     def _trainer_status(self, instruction: Instruction) -> bool:
-        job = instruction.own.get("cancel")
-        if isinstance(job, str) and job:
-            self._cancel(job)
+        name = instruction.own.get("cancel")
+        if isinstance(name, str) and name:
+            self._cancel(name)
         training = self._trainings.request
         status: dict[str, Any] = {
             "timestamp": time.time(),
@@ -204,17 +204,17 @@ class Server:
         files.write_text(self.sync.root / "trainer_status.json", json.dumps(status))
         return False
 
-    def _cancel(self, job: str) -> None:
+    def _cancel(self, name: str) -> None:
         self._settle()  # One that has just failed waits for its next try.
-        for instruction in self._box.withdraw(lambda waiting: waiting.own.get("job") == job):
+        for instruction in self._box.withdraw(lambda waiting: waiting.goes_by(name)):
             work = self._works.pop(instruction.file, None)
             if work is not None:
                 work.drop()
-        for work in self.worker.cancel(lambda work: work.request.job == job):
+        for work in self.worker.cancel(lambda work: work.instruction.goes_by(name)):
             work.drop()
             self._works.pop(work.instruction.file, None)
             self._box.finish(work.instruction)
-        for instruction in self._unet.cancel(job):
+        for instruction in self._unet.cancel(name):
             self._box.finish(instruction)
 
     def _settle(self) -> None:

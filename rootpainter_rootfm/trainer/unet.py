@@ -95,9 +95,9 @@ class UNetTrainer:
         """Stops training."""
         self._asked[self._running().give("stop_training", content)] = instruction
 
-    def cancel(self, job: str) -> list[Instruction]:
+    def cancel(self, name: str) -> list[Instruction]:
         """Ends the jobs of that name after the images given away; returns their instructions."""
-        ended = [known for known in self._jobs if job and known.request.job == job]
+        ended = [known for known in self._jobs if known.request.instruction.goes_by(name)]
         for known in ended:
             self._jobs.remove(known)
             known.cancel()

@@ -68,6 +68,23 @@ def test_mask_is_owed_by_a_request_for_this_image_in_this_folder(tmp_path, names
     assert exchange.mask_owed(tmp_path, tmp_path / "projects" / "oats" / "segmentations" / "one.png") is owed
 
 
+def test_batches_that_wait_are_taken_back_and_the_trainer_hears_of_those_that_it_took(tmp_path):
+    masks = tmp_path / "projects" / "oats" / "segmentations"
+    taken = tmp_path / "instructions" / exchange.TAKEN
+    taken.mkdir(parents=True)
+    request = {"file_names": ["one.jpg"], "seg_dir": "projects/oats/segmentations"}
+    waiting = exchange.send(tmp_path, "segment", request | {"rootfm": {"batch": "b1"}})
+    begun = exchange.send(tmp_path, "segment", request | {"rootfm": {"batch": "b2"}})
+    begun = begun.rename(taken / begun.name)
+    shown = exchange.send(tmp_path, "segment", request | {"rootfm": {"confidence": True}})
+    other = exchange.send(tmp_path, "segment", request | {"seg_dir": "elsewhere", "rootfm": {"batch": "b3"}})
+    assert exchange.batches_owed(tmp_path, masks) == {"b1": waiting, "b2": begun}
+    assert exchange.stop_batches(tmp_path, masks) == 2
+    assert not waiting.exists() and begun.exists() and shown.exists() and other.exists()
+    (told,) = (tmp_path / "instructions").glob("trainer_status_*")
+    assert exchange.read_json(told) == {"rootfm": {"cancel": "b2"}}
+
+
 def test_instruction_is_taken_back_once(tmp_path):
     (tmp_path / "instructions").mkdir()
     path = exchange.send(tmp_path, "segment", {})

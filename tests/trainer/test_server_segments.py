@@ -154,6 +154,25 @@ def test_a_job_that_waits_for_its_model_can_be_cancelled(at_work, model):
     assert at_work.job()["state"] == "cancelled" and not (at_work.root / "out/a.png").exists()
 
 
+def test_a_projects_batch_can_be_stopped_and_the_image_on_screen_still_comes(at_work):
+    names = [f"{number}.png" for number in range(30)]
+    at_work.images(names)
+    content = at_work.image_content(names) | {"rootfm": {"batch": "b1"}}
+    queued = at_work.send("segment", at_work.image_content(names) | {"rootfm": {"batch": "b2"}})
+    batch = at_work.send("segment", content)
+    shown = at_work.ask_image("a.png")
+    made = at_work.root / "projects/p/segmentations"
+    at_work.server.tick()
+    while not tree(made):
+        at_work.server.worker.do_next()
+    status = at_work.send("trainer_status", {"rootfm": {"cancel": "b1"}})
+    at_work.send("trainer_status", {"rootfm": {"cancel": "b2"}})
+    for file in (status, batch, queued, shown):
+        assert at_work.settle(file) == "executed"
+    assert (made / "a.png").exists() and len(list(made.glob("*.png"))) < 5
+    assert at_work.heart()["last_error"] is None
+
+
 @pytest.mark.parametrize("seen", ["while it runs", "once it has failed"])
 def test_a_cancelled_job_that_fails_is_not_tried_again(at_work, monkeypatch, seen):
     def segmenter(self, request):

@@ -9,6 +9,7 @@ from typing import Any
 
 from PyQt5 import QtCore, QtGui, QtWidgets
 
+from ..exchange import batches_owed
 from ..models.choice import uses_foundation_model
 from ..session import Session
 from ..workers import Poll
@@ -27,6 +28,8 @@ class ImageList(QtWidgets.QDockWidget):
     """The names of the images that have no mask."""
     again_asked = QtCore.pyqtSignal(list)
     """The names of the images that need a new mask."""
+    stop_asked = QtCore.pyqtSignal()
+    """No further masks of those are wanted."""
 
     def __init__(self, session: Session, window: Any) -> None:
         super().__init__("Images by uncertainty", window)
@@ -35,8 +38,10 @@ class ImageList(QtWidgets.QDockWidget):
         self._session = session
         self._window = window
         folders = (Path(window.train_annot_dir), Path(window.val_annot_dir))
-        self._images = ImageRows(Path(window.seg_dir), folders)
+        self._masks = Path(window.seg_dir)
+        self._images = ImageRows(self._masks, folders)
         self._rows: list[Row] = []
+        self._being_made = False
         self._current: QtWidgets.QTreeWidgetItem | None = None
         self.list = QtWidgets.QTreeWidget()
         self.list.setHeaderLabels(["Image", "Unsure", ""])
@@ -53,6 +58,7 @@ class ImageList(QtWidgets.QDockWidget):
         self.note.setWordWrap(True)
         self.rest_button = self._button("Segment the rest", lambda: self.rest_asked.emit(self._without_mask()))
         self.again_button = self._button("Make these anew", lambda: self.again_asked.emit(self._unmeasured()))
+        self.stop_button = self._button("Stop", self.stop_asked.emit)
         inner = QtWidgets.QWidget()
         layout = QtWidgets.QVBoxLayout(inner)
         layout.setContentsMargins(6, 6, 6, 6)
@@ -60,22 +66,27 @@ class ImageList(QtWidgets.QDockWidget):
         layout.addWidget(self.note)
         layout.addWidget(self.rest_button)
         layout.addWidget(self.again_button)
+        layout.addWidget(self.stop_button)
         self.setWidget(inner)
         self.setMinimumWidth(250)
         self._poll = Poll(self._look, _LOOK_EVERY, self)
         self._poll.seen.connect(self._show)
         self.visibilityChanged.connect(lambda seen: self._poll.start() if seen else self._poll.stop())
 
-    @staticmethod
-    def _button(text: str, act: Callable[[], None]) -> QtWidgets.QPushButton:
+    def _button(self, text: str, act: Callable[[], None]) -> QtWidgets.QPushButton:
         button = QtWidgets.QPushButton(text)
         button.setFocusPolicy(QtCore.Qt.NoFocus)
-        button.clicked.connect(lambda: act())
+        button.clicked.connect(lambda: (act(), self._poll.now()))
         button.hide()  # until it is known which images it is for
         return button
 
-    def _look(self) -> list[Row]:
-        return self._images.look(list(self._window.image_fnames))
+    def _look(self) -> tuple[list[Row], bool]:
+        """In a thread: the images, and whether masks of many of them are asked for and not made yet."""
+        rows = self._images.look(list(self._window.image_fnames))
+        try:
+            return rows, bool(batches_owed(self._session.folder, self._masks))
+        except OSError:
+            return rows, self._being_made
 
     def _without_mask(self) -> list[str]:
         return [row.name for row in self._rows if not row.masked]
@@ -83,20 +94,24 @@ class ImageList(QtWidgets.QDockWidget):
     def _unmeasured(self) -> list[str]:
         return [row.name for row in self._rows if row.unmeasured]
 
-    def _show(self, found: list[Row]) -> None:
-        if found != self._rows:
-            self._show_rows(found)
-            self._rows = found
+    def _show(self, found: tuple[list[Row], bool]) -> None:
+        rows, being_made = found
+        if rows != self._rows or being_made != self._being_made:
+            self._show_rows(rows)
+            self._rows, self._being_made = rows, being_made
             self._show_missing()
         self._mark()
 
     def _show_missing(self) -> None:
-        """Says what is not in the order, and offers to make up for it."""
+        """Says what is not in the order, and offers to make up for it, or to stop that."""
         waiting, unmeasured = len(self._without_mask()), len(self._unmeasured())
-        self.note.setText(_note(waiting, unmeasured, len(self._rows)))
-        self.rest_button.setVisible(waiting > 0)
+        note = _note(waiting, unmeasured, len(self._rows))
+        self.note.setText(f"Masks are being made. {note}" if self._being_made else note)
+        idle = not self._being_made
+        self.stop_button.setVisible(self._being_made)
+        self.rest_button.setVisible(idle and waiting > 0)
         # A U-Net does not tell how sure it is, however often it is asked.
-        self.again_button.setVisible(unmeasured > 0 and uses_foundation_model(self._session, self._window))
+        self.again_button.setVisible(idle and unmeasured > 0 and uses_foundation_model(self._session, self._window))
 
     def _show_rows(self, found: list[Row]) -> None:
         """Takes out the rows that have changed and puts them where they belong now; the others stay in their order."""

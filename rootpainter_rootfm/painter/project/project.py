@@ -40,6 +40,7 @@ class Project(QtCore.QObject):
         self.renewal = MaskRenewal(session, window)
         self.images.rest_asked.connect(self.renewal.rest)
         self.images.again_asked.connect(self.renewal.these)
+        self.images.stop_asked.connect(self.renewal.stop)
         self.training = self._dock(FineTunePanel(session, window))
         window.tabifyDockWidget(self.images, self.training)  # one above the other, neither has the height it needs
         self._wait = MaskWait(session, window)
@@ -89,6 +90,7 @@ class Project(QtCore.QObject):
         self._add(menu, "Segment this image again", self.renewal.this, "R", "A new mask for this image")
         text, tip = "Segment images without annotation again", "New masks by the model chosen in Models"
         self._add(menu, text, self.renewal.all_without_annotation, "", tip)
+        self._add(menu, "Stop segmenting images", self.renewal.stop, "", "No further masks of those asked for at once")
         panel = self.training.toggleViewAction()
         panel.setText("Training progress")
         menu.addAction(panel)

@@ -11,14 +11,15 @@ from PyQt5 import QtCore
 
 from ...errors import HostError
 from ...images import is_image_name
-from ..exchange import CONFIDENCE
+from ..exchange import CONFIDENCE, stop_batches
 from ..models.choice import checkpoint_title, instead_of_newest
 from ..session import Session, ask, show_failure
 from ..workers import Task
-from .requests import ask_again
+from .requests import ask_again, ask_batch
 
 _KEPT = "This image is annotated and keeps its mask; R makes a new one."
 """Training takes the mask of an annotated image, where nothing is painted, for seen and right."""
+_STOPPED = "No further masks are made. Those that are made stay."
 
 
 class MaskRenewal(QtCore.QObject):
@@ -39,12 +40,20 @@ class MaskRenewal(QtCore.QObject):
 
     def these(self, names: list[str]) -> None:
         """New masks for these images."""
-        self._renew(names, _images(len(names)))
+        self._renew(names, _images(len(names)), batch=True)
 
     def rest(self, names: list[str]) -> None:
         """First masks for images that have none."""
-        self._window.segment_image(names)
+        ask_batch(self._window, names)
         self._say_asked(f"masks of {_images(len(names))}")
+
+    def stop(self) -> None:
+        """Ends what `these` and `rest` asked for; masks that are made stay, and the one shown is still waited for."""
+        folder, masks = self._session.folder, Path(self._window.seg_dir)
+        task = Task(lambda cancel, progress: stop_batches(folder, masks))
+        task.done.connect(lambda count: self._say(_STOPPED if count else "No masks are being made."))
+        task.failed.connect(lambda error: show_failure(self._window, "This could not be stopped", str(error)))
+        task.start()
 
     def better_model(self, name: str) -> None:
         """A checkpoint was saved: its mask of the image on the screen is asked for, unless that is annotated."""
@@ -62,16 +71,19 @@ class MaskRenewal(QtCore.QObject):
             self._say_better(title, _KEPT)
             return
         # Only a trainer of ours tells of its models, so there is one that understands "again".
-        ask_again(self._session, self._window, names)
+        ask_again(self._window, names)
         self._say_better(title, "Asked for a new mask of this image.")
 
-    def _renew(self, names: list[str], what: str) -> None:
+    def _renew(self, names: list[str], what: str, batch: bool = False) -> None:
         if not names:
             self._say("Every image of this project is annotated; their masks stay.")
         elif self._session.trainer.unanswered and not self._session.trainer.awaited:
             self._ask_unmodified_trainer(names, what)
         else:
-            ask_again(self._session, self._window, names)
+            if batch:
+                ask_batch(self._window, names, again=True)
+            else:
+                ask_again(self._window, names)
             self._say_asked(f"a new mask of {what}")
 
     def _ask_unmodified_trainer(self, names: list[str], what: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ...errors import ModelError
 from ..host import Host, Seam, wrap
@@ -28,13 +30,22 @@ def install(host: Host, session: Callable[[], Session | None]) -> None:
     wrap(owner, "start_training", lambda original: _with_settings(session, original))
 
 
-def ask_again(session: Session, window: Any, names: list[str]) -> None:
+def ask_again(window: Any, names: list[str]) -> None:
     """Masks of these images anew; the old ones stay on the disk until the new ones are there."""
-    window.rootfm_again = True
+    _ask(window, names, {"again": True})
+
+
+def ask_batch(window: Any, names: list[str], again: bool = False) -> None:
+    """Masks of so many images that the user may want to stop it, by a name that `exchange.batches_owed` finds."""
+    _ask(window, names, {"batch": uuid4().hex} | ({"again": True} if again else {}))
+
+
+def _ask(window: Any, names: list[str], own: dict[str, Any]) -> None:
+    window.rootfm_asked = own
     try:
         window.segment_image(names)
     finally:
-        window.rootfm_again = False
+        window.rootfm_asked = {}
 
 
 def _with_choice(session: Callable[[], Session | None], original: Callable[..., Any]) -> Callable[..., None]:
@@ -44,9 +55,7 @@ def _with_choice(session: Callable[[], Session | None], original: Callable[..., 
             original(window, image_fnames)
             return
         settings = shared.preferences.settings
-        own: dict[str, Any] = {"settings": settings.to_dict(), "confidence": True}
-        if getattr(window, "rootfm_again", False):
-            own["again"] = True
+        own: dict[str, Any] = {"settings": settings.to_dict(), "confidence": True} | getattr(window, "rootfm_asked", {})
         model = choice.project_library_name(shared, window)
         if model is not None:
             _ask_library(shared, window, original, image_fnames, own, model)
@@ -75,7 +84,8 @@ def _ask_library(
         if session.cards:
             show_failure(window, "The chosen model is gone", str(error))
         else:
-            session.cards_changed.connect(_once(session, lambda: window.segment_image(names)))
+            ask = partial(_ask_library, session, window, original, names, own, model)
+            session.cards_changed.connect(_once(session, ask))
         return
     own["model"] = {"name": card.name, "sha256": card.sha256}
 

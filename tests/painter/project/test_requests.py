@@ -92,6 +92,17 @@ def test_again_is_asked_for_where_our_trainer_answers(window, sent, alive, qtbot
     assert content["rootfm"]["again"] is True and content["file_names"] == ["one.png"]
 
 
+def test_a_wish_from_before_the_library_was_read_is_kept_whole(window, sent, alive, library, project, plugin, qtbot):
+    qtbot.waitUntil(lambda: bool(plugin.session.cards), timeout=10_000)
+    Preferences().set_project_model(project.parent, f"library:{library.other.name}")
+    cards, plugin.session.cards = plugin.session.cards, []
+    qtbot.keyClick(window, "R")
+    plugin.session.cards = cards
+    plugin.session.cards_changed.emit()
+    own = sent(qtbot)[1]["rootfm"]
+    assert own["again"] is True and own["model"]["name"] == library.other.name
+
+
 @pytest.mark.parametrize("life", [Life.SILENT, Life.UNKNOWN])
 def test_without_any_trainer_the_masks_stay(window, sent, project, plugin, qtbot, life):
     trainer = plugin.session.trainer

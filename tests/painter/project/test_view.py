@@ -145,6 +145,22 @@ def test_images_without_a_mask_come_last_and_can_be_asked_for(panel, window, pro
     assert window.statusBar().currentMessage().startswith("Asked for masks of one image.")
 
 
+def test_what_was_asked_for_at_once_can_be_stopped(panel, window, project, sync, qtbot):
+    remove_masks(project.parent / "segmentations", ["two.png", "three.png"])
+    panel._poll.now()
+    qtbot.waitUntil(panel.rest_button.isVisible, timeout=10_000)
+    forget_instructions(sync)
+    click(qtbot, panel.rest_button)
+    qtbot.waitUntil(panel.stop_button.isVisible, timeout=10_000)
+    assert not panel.rest_button.isVisible() and panel.note.text().startswith("Masks are being made. 2 of 3 images")
+    click(qtbot, panel.stop_button)
+    qtbot.waitUntil(panel.rest_button.isVisible, timeout=10_000)
+    assert not list((sync / "instructions").iterdir()) and not panel.stop_button.isVisible()
+    assert window.statusBar().currentMessage() == "No further masks are made. Those that are made stay."
+    pick(qtbot, window, "Network", "Stop segmenting images")
+    qtbot.waitUntil(lambda: window.statusBar().currentMessage() == "No masks are being made.", timeout=10_000)
+
+
 def test_masks_without_a_measure_are_told_and_can_be_made_anew(panel, window, project, sync, plugin, qtbot):
     (project.parent / "models" / "000001_1.pth").write_bytes(b"x")
     for name in NAMES:
@@ -158,7 +174,7 @@ def test_masks_without_a_measure_are_told_and_can_be_made_anew(panel, window, pr
     plugin.session.trainer.life = Life.ALIVE
     click(qtbot, panel.again_button)
     names, own = asked(sync)
-    assert names == ["one.png", "three.png"] and own["again"] is True
+    assert names == ["one.png", "three.png"] and own["again"] is True and own["batch"]
 
 
 def test_masks_of_a_u_net_are_not_offered_to_be_made_anew(panel, project, qtbot):
