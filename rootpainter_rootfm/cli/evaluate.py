@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures, writes the report and prints its table; returns 0."""
     from ..learn.data import read_datasets
     from ..learn.evaluation.evaluate import Method, evaluate
-    from ..learn.evaluation.report import write_evaluation
+    from ..learn.evaluation.report import check_report, write_evaluation
     from ..learn.training.record import describe
     from ..model.library import WEIGHTS_SUFFIXES
 
@@ -58,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path(f"evaluation_{name.stem if name.suffix in (*WEIGHTS_SUFFIXES, '.pt') else name.name}")
     found = read_datasets(options.data, options.only, options.without, options.split)
     datasets = [dataset.split(*options.split) for dataset in found]
+    splits = ", ".join(options.split)
+    check_report(out, [dataset.name for dataset in datasets], splits)
     segmenter = load_segmenter(options)
     with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
         rows = evaluate(Method.of(segmenter, cancel), datasets, out, progress, cancel)
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         "model": ", ".join(f"{model['name']} ({model['sha256'][:8]})" for model in segmenter.models),
         "threshold": segmenter.threshold,
         "settings": segmenter.signature,
-        "splits": ", ".join(options.split),
+        "splits": splits,
         **describe(segmenter.device),
     }
     learnt, all_of_it = _learnt(Path(model), segmenter.cards[0])

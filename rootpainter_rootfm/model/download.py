@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pooch
+import requests
 
 from ..errors import ModelError
 from ..files import replacing
@@ -70,5 +71,17 @@ def download(card: ModelCard, target: Path, progress: Progress) -> None:
             f"Try again later. {otherwise}"
         ) from error
     except OSError as error:  # what requests raises is one too
-        cause = getattr(error, "strerror", None) or error
-        raise ModelError(f"The model {card.name} cannot be downloaded from {card.url}: {cause}. {otherwise}") from error
+        raise ModelError(
+            f"The model {card.name} cannot be downloaded from {card.url}: {_cause(error)}. {otherwise}"
+        ) from error
+
+
+def _cause(error: OSError) -> object:
+    """Why it failed, without the addresses of objects that requests names."""
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server answers {error.response.status_code} {error.response.reason}"
+    if isinstance(error, requests.Timeout):
+        return "the server does not answer in time"
+    if isinstance(error, requests.ConnectionError):
+        return "there is no connection to the server"
+    return error.strerror or error

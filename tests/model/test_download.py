@@ -102,7 +102,16 @@ def test_no_connection_is_an_error_that_says_what_else_to_do(library, offered, s
     server = serve(b"")
     server.shutdown()
     server.server_close()
-    with pytest.raises(ModelError, match="cannot be downloaded.*rootfm models add"):
+    with pytest.raises(
+        ModelError, match="downloaded from .*: there is no connection to the server. .*models add"
+    ):
+        library.path(offered(server.url))
+    assert not left(library)
+
+
+def test_a_server_that_has_it_no_more_is_said_to(library, offered, serve):
+    server = serve(b"", failures=9)
+    with pytest.raises(ModelError, match="the server answers 503 Service Unavailable. .*rootfm models add"):
         library.path(offered(server.url))
     assert not left(library)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import DataError
 from ...files import file_name, replacing, write_text
 from ..metrics import pooled
 from . import sheets
@@ -27,6 +28,20 @@ EXPLAINED = (
     "precision and recall are the shares of them that lie within 3 pixels of the other. Calibration error is the mean "
     "distance of the probability from the truth over all known pixels."
 )
+
+
+def check_report(folder: Path, datasets: Sequence[str], splits: str) -> None:
+    """Raises DataError where `folder` holds a report that `write_evaluation` would replace by one of other images."""
+    try:
+        record = json.loads((folder / f"{EVALUATION}.json").read_text(encoding="utf-8"))
+        missing, reported = sorted(set(record["datasets"]) - set(datasets)), record["splits"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if missing or reported != splits:
+        raise DataError(
+            f"{folder} holds a report on other images ({', '.join(missing or record['datasets'])}; {reported}), which "
+            "would be lost; choose another folder with --out."
+        )
 
 
 def write_evaluation(

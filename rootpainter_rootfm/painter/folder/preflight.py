@@ -86,7 +86,10 @@ class Report:
 
 def typed_path(text: str) -> Path:
     """The folder that a user typed or pasted: quoted by *Copy as path* of Windows, or from ``~`` on."""
-    return Path(os.path.expanduser(text.strip().strip("\"'").strip()))
+    text = text.strip()
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        text = text[1:-1].strip()
+    return Path(os.path.expanduser(text))
 
 
 def suggest_output(folder: Path, chosen: Path, model: str) -> Path:

@@ -12,7 +12,7 @@ from rootpainter_rootfm.errors import Cancelled, DataError
 from rootpainter_rootfm.learn.data import Dataset, Item, Truth, read_datasets
 from rootpainter_rootfm.learn.evaluation import sheets
 from rootpainter_rootfm.learn.evaluation.evaluate import Method, Summary, by_dataset, evaluate, probabilities
-from rootpainter_rootfm.learn.evaluation.report import write_evaluation
+from rootpainter_rootfm.learn.evaluation.report import check_report, write_evaluation
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import datasets, photograph, write_data, write_manifest
 from tests.segment.helpers import segmenter
@@ -178,6 +178,16 @@ def test_the_report_says_everything_in_tables_rows_and_pictures(sets, tmp_path):
         images = list(csv.DictReader(file))
     assert len(images) == 4 and images[0]["dice"] == "1.0000"
     assert Image.open(tmp_path / "sheets" / "sand.jpg").width >= 3 * 96
+
+
+def test_a_report_is_not_replaced_by_one_of_other_images(sets, tmp_path):
+    check_report(tmp_path, ["sand"], "test")
+    write_evaluation(tmp_path, evaluate(Bright().method, sets, tmp_path), {"splits": "test"}, {}, {})
+    check_report(tmp_path, ["sand", "clay", "loam"], "test")
+    with pytest.raises(DataError, match=r"report on other images \(clay; test\).*--out"):
+        check_report(tmp_path, ["sand"], "test")
+    with pytest.raises(DataError, match=r"report on other images \(sand, clay; test\).*--out"):
+        check_report(tmp_path, ["sand", "clay"], "val")
 
 
 def test_a_picture_colours_what_was_found_missed_and_marked_wrongly(monkeypatch):

@@ -148,6 +148,11 @@ def test_path_is_taken_as_it_was_pasted(typed, images):
     assert typed_path(typed.format(images)) == images
 
 
+@pytest.mark.parametrize("name", ["the lab's'", '"', "'a"])
+def test_quotes_that_belong_to_a_name_stay(name):
+    assert typed_path(name) == Path(name)
+
+
 def test_path_from_the_home_folder_on_is_understood(tmp_path):
     assert typed_path("~/my masks") == tmp_path / "my masks"
 
