@@ -175,12 +175,21 @@ def _write_record(job: FolderJob, started: datetime, stopped: bool) -> None:
 
     if not job.out.is_dir():
         return
-    try:
-        job.report.write_csv(job.out / REPORT)
-        manifest.write(job.out / MANIFEST, job, started, datetime.now(UTC))
-    except OSError as error:
-        if not stopped:
-            raise MaskError(f"The report in {job.out} cannot be written: {error.strerror or error}.") from error
+    refused = None
+    # The manifest first: no later run could make up for it.
+    for name, write in (
+        (MANIFEST, lambda path: manifest.write(path, job, started, datetime.now(UTC))),
+        (REPORT, job.report.write_csv),
+    ):
+        try:
+            write(job.out / name)
+        except OSError as error:
+            refused = refused or MaskError(
+                f"{job.out / name} cannot be written: {error.strerror or error}. Close it where it is open, then run "
+                "the same command again; the masks are there."
+            )
+    if refused and not stopped:
+        raise refused
 
 
 def _with_bar(job: FolderJob) -> None:

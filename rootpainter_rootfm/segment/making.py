@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from .. import images, masks
+from .. import files, images, masks
 from ..errors import Cancelled, ImageError, MaskError, RootFMError
-from ..files import write_text
 from ..progress import CancelToken, Progress
 from . import disk, overlay, provenance
 from .engine import Segmentation
@@ -34,6 +33,8 @@ class About:
     """What is kept of a photograph until its mask is written."""
 
     source: provenance.Source
+    before: files.Stamp | None
+    """Of what lay in the mask's place, when it was decided that it may be replaced."""
     remark: str
     small: np.ndarray | None
     """Its thumbnail, where the sheet shows this image."""
@@ -102,7 +103,7 @@ class Making:
 
     def _load(self, index: int) -> tuple[np.ndarray, About] | ImageResult:
         job, path, started = self.job, self.job.images[index], time.perf_counter()
-        finished = None
+        finished, before, read = None, files.stamp(job.target(path)), files.stamp(path)
         if not job.overwrite:
             finished = provenance.finished(job.target(path), path, self._how, job.extras(path))
         if finished and index not in self._shown:
@@ -116,11 +117,15 @@ class Making:
         pages = images.page_count(path)
         remark = f"only page {job.page} of its {pages} pages was segmented" if pages > 1 else ""
         source = provenance.Source.of(path, job.target(path))
-        return pixels, About(source, remark, small, time.perf_counter() - started)
+        if files.stamp(path) != read:
+            raise ImageError(f"{path} was changed while it was read. Run the same again once it is complete.")
+        return pixels, About(source, before, remark, small, time.perf_counter() - started)
 
     def _save(self, index: int, about: About, found: Segmentation, seconds: float) -> ImageResult:
         job, path, started = self.job, self.job.images[index], time.perf_counter()
         measures = Measures.of(found)
+        if not job.overwrite and files.stamp(job.target(path)) != about.before:
+            raise provenance.not_ours(job.target(path))
         extras = job.extras(path)
         for extra in extras:
             extra.parent.mkdir(exist_ok=True)
@@ -144,7 +149,7 @@ class Making:
         else:
             segmenter = self.job.segmenter
             about = {"model": "+".join(card.sha256 for card in segmenter.cards), "threshold": segmenter.threshold}
-            write_text(path, json.dumps(about | asdict(measures)))
+            files.write_text(path, json.dumps(about | asdict(measures)))
 
     def _show(self, index: int, small: np.ndarray, mask: np.ndarray, measures: Measures) -> None:
         remark = f"{measures.coverage:.1%} root"

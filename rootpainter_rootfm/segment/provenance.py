@@ -122,10 +122,10 @@ def finished(
         if _is_out_of_reach(error):
             raise
         if not masks.is_remnant(target):
-            raise _not_ours(target) from None
+            raise not_ours(target) from None
         return None  # there is nothing to lose
     if note is None or note.mask != digest(mask):
-        raise _not_ours(target)
+        raise not_ours(target)
     if note.page != how.get("page", 0):
         raise _of_another(target, f"page {note.page} of", note)
     here = note.source.lies_at(source.name, way(target.parent, source.parent))
@@ -136,7 +136,8 @@ def finished(
     return (mask, note) if complete and note.how == how and unchanged else None
 
 
-def _not_ours(target: Path) -> MaskError:
+def not_ours(target: Path) -> MaskError:
+    """That somebody else's mask lies in this place."""
     return MaskError(
         f"The mask {target.name} was there already and was not made by rootfm, or was changed since. It was kept; "
         "move it away, or ask for overwriting, to have a new mask."

@@ -185,6 +185,13 @@ def test_a_disk_that_takes_no_masks_is_one_sentence(photographs, known_models, t
     assert "The report" not in said and "Traceback" not in said
 
 
+def test_a_report_that_is_open_elsewhere_costs_no_manifest(photographs, known_models, tmp_path, capsys):
+    (tmp_path / "out" / "rootfm_report.csv").mkdir(parents=True)  # as good as a file that another program holds
+    assert main(["segment", str(photographs), str(tmp_path / "out")]) == 2
+    assert "rootfm_report.csv cannot be written" in capsys.readouterr().err
+    assert manifest_of(tmp_path / "out")["images"]["made"] == 3
+
+
 def test_several_models_are_an_ensemble(photographs, known_models, tmp_path):
     assert main(["segment", str(photographs), str(tmp_path / "out"), "-m", "rootfm", "-m", "other"]) == 0
     assert [model["name"] for model in manifest_of(tmp_path / "out")["models"]] == ["rootfm", "other"]

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from rootpainter_rootfm import masks, png
+from rootpainter_rootfm import images, masks, png
 from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
 from rootpainter_rootfm.masks import MaskFormat
 from rootpainter_rootfm.progress import CancelToken
@@ -190,6 +190,33 @@ def test_a_mask_corrected_in_place_is_kept(folder):
     report = job(folder).run()
     assert statuses(report) == ["failed", *["skipped"] * 4]
     assert "changed since" in report.failed[0].cause
+
+
+def test_a_mask_corrected_while_others_are_made_is_kept(folder):
+    job(folder).run()
+    theirs = np.zeros((44, 50), bool)
+    theirs[3, 4] = True
+    again = job(folder, settings=SegmentSettings(device="cpu", threshold=0.6))
+    report = again.run(between=lambda: masks.write(theirs, folder / "out" / "e.png"))
+    assert statuses(report) == [*["made"] * 4, "failed"] and "changed since" in report.failed[0].cause
+    assert masks.read(folder / "out" / "e.png").sum() == 1
+
+
+def test_a_photograph_that_is_replaced_while_it_is_read_gets_no_mask(folder, monkeypatch):
+    read = images.read
+
+    def replaced(path, **options):
+        pixels = read(path, **options)
+        if path.name == "b.png":
+            shutil.copy(folder / "in" / "c.png", path)
+        return pixels
+
+    monkeypatch.setattr(images, "read", replaced)
+    report = job(folder).run()
+    assert [result.image.name for result in report.failed] == ["b.png"]
+    assert "was changed while it was read" in report.failed[0].cause and not (folder / "out" / "b.png").exists()
+    monkeypatch.undo()
+    assert statuses(job(folder).run()) == ["skipped", "made", *["skipped"] * 3]
 
 
 def test_probabilities_lie_beside_the_masks_and_belong_to_them(folder):
