@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
+import tifffile
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -40,6 +41,7 @@ _PILLOW_READERS: dict[bytes, type[ImageFile]] = {
 }
 _PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS = (2, 4, 6)
 _SAMPLE_SIZE = 1 << 22
+_LYING = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
 def is_image_name(name: str) -> bool:
@@ -114,18 +116,42 @@ def read(
         ImageError: The file is missing, empty, truncated, too large or not an image; names file and cause.
     """
     with opened(path, ImageError) as file:
-        if _is_tiff(file):
-            pixels, orientation = tiff.read_page(file, page, max_pixels)
-        elif page != 0:
-            raise Unreadable(f"it has no page {page}: only TIFF files hold several pages")
-        else:
-            pixels, orientation = _read_with_pillow(file, max_pixels)
+        pixels, orientation = _decoded(file, page, max_pixels)
         if stretch or pixels.dtype != np.uint8:
             pixels = _stretched(pixels)
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[:, :, None], 3, axis=2)
         # A copy where needed, so that the caller may write into it and hand it to torch.
         return np.require(_upright(pixels, orientation), requirements=["C", "W"])
+
+
+def read_values(path: str | os.PathLike[str]) -> np.ndarray:
+    """The first page as its file holds it, not stretched: H×W or H×W×3, uint8 or deeper, upright. Raises ImageError."""
+    with opened(path, ImageError) as file:
+        return _upright(*_decoded(file, 0, MAX_PIXELS))
+
+
+def turned(layer: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
+    """H×W(×C) of a PNG, JPEG or BMP as the EXIF note in the file's header turns it. Raises ImageError."""
+    with opened(path, ImageError) as file:
+        return _upright(layer, _orientation_in_header(_pillow_reader(file)(file)))
+
+
+def size_in_header(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Height and width that `read` will give, as far as the header tells; no pixel is decoded. Raises ImageError.
+
+    It does not tell of an EXIF note behind a PNG's pixels, nor which page of a TIFF is a reduced copy.
+    """
+    with opened(path, ImageError) as file:
+        if _is_tiff(file):
+            with tifffile.TiffFile(file) as pages:
+                page = pages.pages.first
+                height, width = page.imagelength, page.imagewidth
+                orientation = page.tags.valueof(tiff.ORIENTATION_TAG, default=1)
+        else:
+            image = _pillow_reader(file)(file)
+            height, width, orientation = image.height, image.width, _orientation_in_header(image)
+    return (width, height) if orientation in _LYING else (height, width)
 
 
 def page_count(path: str | os.PathLike[str]) -> int:
@@ -151,6 +177,15 @@ def _is_tiff(file: BinaryIO) -> bool:
     return start.startswith(_TIFF_STARTS)
 
 
+def _decoded(file: BinaryIO, page: int, max_pixels: int) -> tuple[np.ndarray, int]:
+    """One page as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
+    if _is_tiff(file):
+        return tiff.read_page(file, page, max_pixels)
+    if page != 0:
+        raise Unreadable(f"it has no page {page}: only TIFF files hold several pages")
+    return _read_with_pillow(file, max_pixels)
+
+
 def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int]:
     """A PNG, JPEG or BMP as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
     reader = _pillow_reader(file)
@@ -171,6 +206,14 @@ def _orientation(image: ImageFile) -> int:
     try:
         return image.getexif().get(tiff.ORIENTATION_TAG, 1)
     except Exception:  # Pillow raises nearly anything here
+        return 1
+
+
+def _orientation_in_header(image: ImageFile) -> int:
+    """The same without what a PNG may have behind its pixels, for which Pillow would decode them all."""
+    try:
+        return Image.Image.getexif(image).get(tiff.ORIENTATION_TAG, 1)
+    except Exception:  # as above
         return 1
 
 
@@ -223,7 +266,7 @@ def _limits(pixels: np.ndarray) -> tuple[float, float]:
 
 def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """H×W×C turned by EXIF orientation 1 to 8; anything else is taken as upright."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in _LYING:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

@@ -250,6 +250,28 @@ def test_photographs_are_turned_upright(tmp_path, orientation, name):
     pixels = images.read(path)
     assert pixels.shape == expected.shape and np.abs(pixels.astype(int) - expected).max() <= 1
     assert pixels.flags.c_contiguous and pixels.flags.writeable
+    assert images.size_in_header(path) == expected.shape[:2] and (images.read_values(path) == pixels).all()
+    if name != "a.tif":
+        stored = np.arange(PHOTO.shape[0] * PHOTO.shape[1]).reshape(PHOTO.shape[:2])
+        assert images.turned(stored, path).shape == expected.shape[:2]
+
+
+def test_a_header_is_read_without_decoding_what_follows(tmp_path):
+    for name in ("a.png", "a.jpg", "a.tif"):
+        path = saved(tmp_path / name, np.random.default_rng(0).integers(0, 256, PHOTO.shape, dtype=np.uint8))
+        if name != "a.tif":  # which may have its header at its end
+            path.write_bytes(path.read_bytes()[:-1000])
+        assert images.size_in_header(path) == PHOTO.shape[:2]
+    with pytest.raises(ImageError, match="not a PNG, JPEG"):
+        images.size_in_header(saved(tmp_path / "a.gif", PHOTO))
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "uint8"])
+def test_values_are_read_as_a_file_holds_them(tmp_path, kind):
+    values = np.arange(12).reshape(3, 4).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    found = images.read_values(tmp_path / "a.tif")
+    assert found.dtype == values.dtype and (found == values).all()
 
 
 # ---- names and folders

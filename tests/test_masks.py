@@ -141,6 +141,46 @@ def test_classes_in_a_dataset_mask_are_refused(tmp_path, mask, mode):
         masks.read(tmp_path / "m.png", light_root=True)
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "RGB", "P", "PA of few colours", "smooth rims", "smooth rims in RGB"])
+def test_a_rootpainter_mask_is_a_truth_also_where_an_image_program_rewrote_it(tmp_path, mask, mode):
+    masks.write(mask, tmp_path / "m.png")
+    image = Image.open(tmp_path / "m.png")
+    if mode.startswith("smooth"):
+        image = image.resize((180, 120), Image.Resampling.BILINEAR)
+    if "RGB" in mode:
+        image = image.convert(mode.split()[-1])
+    if mode.startswith("P"):
+        image = (image.convert("RGB") if mode == "P" else image).quantize(4)
+    image.save(tmp_path / "again.png")
+    found = masks.read(tmp_path / "again.png", light_root=True)
+    assert found.any() and (found == masks.read(tmp_path / "again.png")).all()
+
+
+NAVY, BROWN, TEAL, BLACK, NOTHING = (0, 0, 100), (120, 60, 20), (0, 100, 100), (0, 0, 0, 255), (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("root", "ground", "cause"),
+    [
+        (NAVY, (0, 0, 0), "not those of a root mask; save it"),
+        (BROWN, (0, 0, 0), "not those of a root mask; save it"),
+        (BROWN, NAVY, "not those of a root mask; save it"),
+        (TEAL, (0, 0, 0), "values up to 100, none of them white"),
+        ((*NAVY, 255), NOTHING, "not those of a root mask; save it"),
+        (BLACK, NOTHING, "black and transparent pixels in one mask do not tell which are root"),
+        (NOTHING, BLACK, "black and transparent pixels in one mask do not tell which are root"),
+    ],
+)
+@pytest.mark.parametrize("palette", [False, True])
+def test_dark_colours_in_a_dataset_mask_are_refused_and_not_taken_for_soil(
+    tmp_path, mask, root, ground, cause, palette
+):
+    image = Image.fromarray(np.where(mask[..., None], np.uint8(root), np.uint8(ground)))
+    (image.quantize(3) if palette else image).save(tmp_path / "m.png")
+    with pytest.raises(MaskError, match=cause):
+        masks.read(tmp_path / "m.png", light_root=True)
+
+
 @pytest.mark.parametrize("fmt", [MaskFormat.ROOTPAINTER, MaskFormat.NPZ])
 def test_a_mask_without_roots_is_a_truth_without_roots(tmp_path, fmt):
     masks.write(np.zeros((60, 90), bool), tmp_path / "m", fmt)

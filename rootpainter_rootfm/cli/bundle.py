@@ -28,9 +28,9 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         metavar="OTHER",
         help="further trainings (folders) and models (names or files): the mean of all weights is bundled",
     )
-    parser.add_argument("--name", default="rootfm", help="what users type (rootfm)")
-    parser.add_argument("--title", default="Root Foundation Model", help="what menus show (Root Foundation Model)")
-    parser.add_argument("--licence", default="GPL-3.0-or-later", help="of the weights (GPL-3.0-or-later)")
+    parser.add_argument("--name", help="what users type (the name of TRAINING)")
+    parser.add_argument("--title", help="what menus show (the name)")
+    parser.add_argument("--licence", default="not stated", help="of the weights (not stated)")
     parser.add_argument("--weaknesses", required=True, help="what it is bad at, in a sentence or two")
     parser.add_argument("--protocol", type=Path, metavar="FOLDER", help="folder of a `rootfm protocol`, for its table")
     parser.add_argument("--padding", help="around images smaller than a tile: reflect, black or mean (reflect)")
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     from ..learn.shipping.bundle import Words, bundle
     from ..segment.settings import SegmentSettings
 
-    words = Words(options.name, options.title, options.licence, options.weaknesses)
+    name = options.name or options.training.absolute().name
+    words = Words(name, options.title or name, options.licence, options.weaknesses)
     settings = SegmentSettings(device=options.device, padding=options.padding, threshold=options.threshold)
     with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
         card = bundle(

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures, writes the report and prints its table; returns 0."""
     from ..learn.data import read_datasets
     from ..learn.evaluation.evaluate import Method, evaluate
-    from ..learn.evaluation.report import check_report, write_evaluation
+    from ..learn.evaluation.report import check_report, warnings, write_evaluation
     from ..learn.training.record import describe
     from ..model.library import WEIGHTS_SUFFIXES
 
@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
     found = read_datasets(options.data, options.only, options.without, options.split)
     datasets = [dataset.split(*options.split) for dataset in found]
     splits = ", ".join(options.split)
+    _check_rows(found, options.split)
     check_report(out, [dataset.name for dataset in datasets], splits)
     segmenter = load_segmenter(options)
     with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
@@ -74,8 +75,23 @@ def run(options: argparse.Namespace) -> int:
     learnt, all_of_it = _learnt(Path(model), segmenter.cards[0])
     seen = {dataset.name: _seen(dataset.name, learnt, all_of_it, options.split) for dataset in datasets}
     print(write_evaluation(out, rows, facts, seen, baselines))
+    for sentence in warnings(rows):
+        print(sentence, file=sys.stderr)
     print(f"All of it, with pictures: {out}", file=sys.stderr)
     return 0
+
+
+def _check_rows(datasets: Sequence[Dataset], splits: Sequence[str]) -> None:
+    """A dataset that was asked for by its name has to have rows to measure on."""
+    from ..errors import DataError
+    from ..learn.data import splits_of
+
+    for dataset in datasets:
+        if not dataset.split(*splits).items:
+            raise DataError(
+                f"{dataset.name} has no row of {', '.join(splits)}: choose another --split (there are "
+                f"{splits_of([dataset])}), or leave it out."
+            )
 
 
 def _baselines(

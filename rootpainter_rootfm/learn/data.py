@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Sequence
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +17,10 @@ from .. import images, light, masks
 from ..errors import DataError, MaskError
 from ..files import file_name
 from ..opening import Unreadable
+from .manifest import MANIFEST, read_rows
 
 SPLITS = ("train", "val", "test")
-MANIFEST = "manifest.csv"
 JPEG, JPEG_NOISE = (".jpg", ".jpeg"), 10  # levels up to which a mask saved with loss may not be quite black
-_COLUMNS = {"dataset", "stem", "image", "mask", "split_group", "split"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,6 @@ class Item:
     mask: Path | None = None
     annotation: Path | None = None
     split: str = "train"
-    group: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -53,6 +53,10 @@ class Dataset:
     def split(self, *names: str) -> Dataset:
         """The same dataset with the items of these splits alone."""
         return Dataset(self.name, tuple(item for item in self.items if item.split in names))
+
+    def counts(self) -> Counter[str]:
+        """How many items each split has."""
+        return Counter(item.split for item in self.items)
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,15 @@ class Patch:
     known: np.ndarray
 
 
+def named_items(dataset: Dataset) -> Iterator[tuple[str, Item]]:
+    """Every item with its name in the dataset, that of its file with the folders in which the images differ."""
+    folders = {item.image.parent for item in dataset.items}
+    # Several folders may each have a 001.jpg; on two drives there is none that holds them all.
+    within = os.path.commonpath(folders) if len({folder.anchor for folder in folders}) == 1 else ""
+    for item in dataset.items:
+        yield (item.image.relative_to(within) if within else item.image).as_posix(), item
+
+
 def load(item: Item) -> Truth:
     """Reads an item's image and mask or annotation.
 
@@ -114,12 +127,28 @@ def load(item: Item) -> Truth:
         truth = Truth(image, root, root | soil)
     else:
         raise DataError(f"{item.image} has neither a mask nor an annotation.")
-    if truth.root.shape != image.shape[:2]:
+    height, width = truth.root.shape
+    if (height, width) != image.shape[:2]:
+        lying = " Perhaps an EXIF note turns the photograph upright: then turn its mask as well."
         raise DataError(
-            f"{item.mask or item.annotation} has {truth.root.shape[1]}×{truth.root.shape[0]} pixels, its image "
-            f"{image.shape[1]}×{image.shape[0]}: they must be equal."
+            f"{item.mask or item.annotation} has {width}×{height} pixels, its image {image.shape[1]}×{image.shape[0]}: "
+            f"they must be equal.{lying if (width, height) == image.shape[:2] else ''}"
         )
     return truth
+
+
+def check_files(item: Item) -> None:
+    """Finds out, from headers alone where they agree, that an item's files are there and of one size.
+
+    Raises:
+        DataError: a file is missing, or they differ in size.
+        ImageError, MaskError: a file is no image.
+    """
+    for path in item.files:
+        if not path.is_file():
+            raise DataError(f"{path} is missing. Put it back, or take its row out of the data.")
+    if len({images.size_in_header(path) for path in item.files}) > 1:
+        load(item)  # a header does not tell everything
 
 
 def load_shown(item: Item) -> Truth:
@@ -129,18 +158,19 @@ def load_shown(item: Item) -> Truth:
 
 
 def read_truth(path: Path) -> np.ndarray:
-    """A ground-truth mask as H×W bool: RootPainter's own (RGBA), or a picture in which root is white, or 1.
+    """A ground-truth mask as H×W bool, upright: RootPainter's own (RGBA), or a picture in which root is white, or 1.
 
     Grey RhizoVision masks, in which root is black, look just like the latter and must be inverted before; those that
     this program made say so themselves.
 
     Raises:
-        MaskError, ImageError: it cannot be read, or nothing in it is white though it is not black either.
+        MaskError, ImageError: it cannot be read, or it shows something that is neither root nor black.
     """
     ending = path.suffix.lower()
     if ending == ".png":
-        return masks.read(path, light_root=not masks.read_note(path))
-    levels = images.read(path).max(axis=2)
+        return images.turned(masks.read(path, light_root=not masks.read_note(path)), path)
+    values = images.read_values(path)
+    levels = values if values.ndim == 2 else values.max(axis=2)
     try:
         return masks.is_white(levels, JPEG_NOISE if ending in JPEG else 0)
     except Unreadable as error:
@@ -161,8 +191,36 @@ def read_datasets(
         splits: see `only`.
 
     Raises:
-        DataError: nothing to use, a name that the folder lacks, two names that differ too little, a group divided
-            between splits.
+        DataError: nothing to use, a name that the folder lacks, and what `known_datasets` raises.
+    """
+    datasets = known_datasets(folder)
+    known = {dataset.name: dataset for dataset in datasets}
+    missing = sorted((set(only) | set(without)) - set(known))
+    if missing:
+        raise DataError(f"{folder} has no dataset {', '.join(missing)}; it has {', '.join(sorted(known))}.")
+    chosen = [
+        dataset
+        for dataset in datasets
+        if dataset.name not in without and (dataset.name in only if only else dataset.split(*splits).items)
+    ]
+    if not chosen:
+        raise DataError(
+            f"{folder}: no dataset is left to use. Looked for rows of {', '.join(splits)}; there are "
+            f"{splits_of(datasets) or 'none at all'}."
+        )
+    return chosen
+
+
+def splits_of(datasets: Sequence[Dataset]) -> str:
+    """The names of all splits that there are, to be read by people."""
+    return ", ".join(sorted({item.split or "(none)" for dataset in datasets for item in dataset.items}))
+
+
+def known_datasets(folder: str | Path) -> list[Dataset]:
+    """All datasets in `folder`, also those of which no row is meant to be used.
+
+    Raises:
+        DataError: it holds none, two names differ too little, or something is wrong with a row of the manifest.
     """
     folder = Path(folder).absolute()
     projects = sorted(folder.glob("[!.]*.seg_proj"))
@@ -177,22 +235,7 @@ def read_datasets(
             f"{folder} holds neither a {MANIFEST}, nor a RootPainter project (.seg_proj), nor folders images and masks."
         )
     _check_names(folder, datasets)
-    known = {dataset.name: dataset for dataset in datasets}
-    missing = sorted((set(only) | set(without)) - set(known))
-    if missing:
-        raise DataError(f"{folder} has no dataset {', '.join(missing)}; it has {', '.join(sorted(known))}.")
-    chosen = [
-        dataset
-        for dataset in datasets
-        if dataset.name not in without and (dataset.name in only if only else dataset.split(*splits).items)
-    ]
-    if not chosen:
-        present = sorted({item.split for dataset in datasets for item in dataset.items})
-        raise DataError(
-            f"{folder}: no dataset is left to use. Looked for rows of {', '.join(splits)}; there are "
-            f"{', '.join(present) or 'none at all'}."
-        )
-    return chosen
+    return datasets
 
 
 def _check_names(folder: Path, datasets: Sequence[Dataset]) -> None:
@@ -210,32 +253,15 @@ def _check_names(folder: Path, datasets: Sequence[Dataset]) -> None:
 
 def _read_manifest(folder: Path) -> list[Dataset]:
     items: dict[str, list[Item]] = {}
-    split_of: dict[tuple[str, str], str] = {}
-    for row in _manifest_rows(folder / MANIFEST):
-        dataset, split = row["dataset"], row["split"].strip().casefold()
-        group = row["split_group"].strip() or row["stem"]  # without a group an image is one of its own
-        if split_of.setdefault((dataset, group), split) != split:
-            raise DataError(f"{folder / MANIFEST}: group {group} of {dataset} is divided between splits.")
-        items.setdefault(dataset, []).append(
-            Item(folder / row["image"], folder / row["mask"], split=split, group=group)
-        )
+    for row in read_rows(folder):
+        item = Item(folder / row["image"], folder / row["mask"], split=row["split"])
+        items.setdefault(row["dataset"], []).append(item)
     return [Dataset(name, tuple(found)) for name, found in items.items()]
 
 
-def _manifest_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a manifest, each with all of `_COLUMNS`."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets mark UTF-8 by three bytes in front
-            rows = list(csv.DictReader(file))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not in UTF-8 ({error}): save it as CSV UTF-8.") from error
-    if not rows or not set(rows[0]) >= _COLUMNS:
-        columns = ", ".join(sorted(_COLUMNS))
-        raise DataError(f"{path} needs the columns {columns}, divided by commas, and at least one row.")
-    for number, row in enumerate(rows, 1):
-        if any(row[column] is None for column in _COLUMNS):
-            raise DataError(f"{path}: row {number} below the head has too few columns.")
-    return rows
+def same_everywhere(name: str) -> str:
+    """An umlaut is one character or two, as the system that wrote the name has it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _read_project(project: Path) -> Dataset:
@@ -245,13 +271,14 @@ def _read_project(project: Path) -> Dataset:
         name, pictures = described["name"], project.parents[2] / "datasets" / described["dataset"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{project} is not a RootPainter project ({error!r}).") from error
-    photographs = {path.stem: path for path in images.list_images(pictures)}
+    photographs = {same_everywhere(path.stem): path for path in images.list_images(pictures)}
     items = []
     for split in ("train", "val"):
         for annotation in sorted((project.parent / "annotations" / split).glob("[!.]*.png")):
-            if annotation.stem not in photographs:
+            image = photographs.get(same_everywhere(annotation.stem))
+            if image is None:
                 raise DataError(f"{annotation} has no image in {pictures}.")
-            items.append(Item(photographs[annotation.stem], annotation=annotation, split=split, group=annotation.stem))
+            items.append(Item(image, annotation=annotation, split=split))
     return Dataset(name, tuple(items))
 
 
@@ -262,5 +289,5 @@ def _read_pairs(folder: Path) -> Dataset:
     for image in images.list_images(folder / "images"):
         if image.stem not in found:
             raise DataError(f"{image} has no mask in {folder / 'masks'}.")
-        items.append(Item(image, found[image.stem], split="test", group=image.stem))
+        items.append(Item(image, found[image.stem], split="test"))
     return Dataset(folder.resolve().name, tuple(items))

@@ -108,6 +108,11 @@ def pooled(counts: Iterable[Counts], none: Counts = Confusion()) -> Counts:
     return sum(counts, none)
 
 
+def inverted(dataset: str) -> str:
+    """What is to be said of a dataset with masks of whole images of which more than half is root."""
+    return f"More than half of {dataset} is root: its masks may be inverted; root has to be white in them."
+
+
 def _near(line: np.ndarray, other: np.ndarray) -> int:
     if not line.any() or not other.any():
         return 0

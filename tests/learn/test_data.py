@@ -1,12 +1,14 @@
 import json
+import unicodedata
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from rootpainter_rootfm import light, masks
+from rootpainter_rootfm import images, light, masks
 from rootpainter_rootfm.errors import DataError, ImageError, MaskError
-from rootpainter_rootfm.learn.data import Item, load, load_shown, read_datasets, read_truth
+from rootpainter_rootfm.learn.data import Item, check_files, load, load_shown, read_datasets, read_truth
 from tests.learn.helpers import photograph, write_data, write_manifest
 
 
@@ -56,8 +58,8 @@ def test_a_group_is_never_divided_between_splits(tmp_path):
 
 def test_an_image_without_a_group_is_a_group_of_its_own(tmp_path):
     rows = write_data(tmp_path, names=("sand",), per_split=1)
-    write_manifest(tmp_path, [row | {"split_group": " "} for row in rows])
-    assert [item.group for item in read_datasets(tmp_path)[0].items] == ["sand0", "sand1", "sand2"]
+    write_manifest(tmp_path, [row | {"split_group": " ", "stem": "001"} for row in rows])
+    assert [item.split for item in read_datasets(tmp_path)[0].items] == ["train", "val", "test"]
 
 
 def test_splits_are_known_in_capitals_and_with_blanks(tmp_path):
@@ -79,6 +81,30 @@ def test_groups_of_the_same_name_in_two_datasets_are_two_groups(tmp_path):
     split_of = {"sand": "train", "clay": "test"}
     write_manifest(tmp_path, [row | {"split_group": "1", "split": split_of[row["dataset"]]} for row in rows])
     assert len(read_datasets(tmp_path)) == 2
+
+
+def test_blanks_around_what_stands_in_a_manifest_do_not_count(tmp_path):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    write_manifest(tmp_path, [{f" {column} ": f" {value} " for column, value in row.items()} for row in rows])
+    (sand,) = read_datasets(tmp_path)
+    assert sand.name == "sand" and all(file.is_file() for item in sand.items for file in item.files)
+
+
+@pytest.mark.parametrize("column", ["dataset", "image", "mask"])
+def test_a_row_without_dataset_image_or_mask_is_refused(tmp_path, column):
+    rows = write_data(tmp_path, names=("sand",), per_split=1)
+    rows[1][column] = " "
+    write_manifest(tmp_path, rows)
+    with pytest.raises(DataError, match=f"row 2 below the head has no {column}"):
+        read_datasets(tmp_path)
+
+
+def test_an_image_that_stands_in_two_rows_is_refused(tmp_path):
+    rows = write_data(tmp_path, names=("sand", "clay"), per_split=1)
+    rows[4]["image"] = f"clay/../{rows[0]['image']}"
+    write_manifest(tmp_path, rows)
+    with pytest.raises(DataError, match="stands in row 1 below the head and again in row 5"):
+        read_datasets(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "dataset,stem\nsand,a\n"])
@@ -166,6 +192,13 @@ def test_what_macs_leave_beside_a_project_on_a_share_is_passed_over(tmp_path):
     assert read_datasets(folder)[0].name == "beans"
 
 
+def test_an_umlaut_in_a_name_may_be_written_in_two_ways(tmp_path):
+    folder = project(tmp_path, [("train", unicodedata.normalize("NFC", "Würzel"))])
+    (image,) = (tmp_path / "datasets" / "tubes").iterdir()
+    image.rename(image.with_stem(unicodedata.normalize("NFD", image.stem)))
+    assert len(read_datasets(folder)[0].items) == 1
+
+
 def test_a_project_whose_image_is_gone_says_which(tmp_path):
     folder = project(tmp_path, [("train", "a"), ("val", "b")])
     (tmp_path / "datasets" / "tubes" / "b.jpg").unlink()
@@ -194,6 +227,71 @@ def test_root_is_one_or_white(tmp_path, name, root):
     _, mask = photograph(0)
     Image.fromarray(np.uint8(mask) * np.uint8(root)).save(tmp_path / name)
     np.testing.assert_array_equal(read_truth(tmp_path / name), mask)
+
+
+def deep(path, levels, kind):
+    """A TIFF, or where there is no such one a PNG of 16 bits."""
+    Image.fromarray(levels.astype(np.uint16)).save(path) if kind == "png" else tifffile.imwrite(
+        path, levels.astype(kind)
+    )
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "png"])
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_root_is_one_or_white_in_files_of_more_than_8_bits_too(tmp_path, kind, white):
+    _, mask = photograph(0)
+    path = tmp_path / ("mask.png" if kind == "png" else "mask.tif")
+    deep(path, mask * white, kind)
+    np.testing.assert_array_equal(read_truth(path), mask)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "png"])
+@pytest.mark.parametrize("classes", [3, 200, 40000])
+def test_classes_and_numbered_roots_of_more_than_8_bits_are_refused(tmp_path, kind, classes):
+    levels = np.linspace(0, classes, 60 * 90).round().reshape(60, 90)
+    path = tmp_path / ("mask.png" if kind == "png" else "mask.tif")
+    deep(path, levels, kind)
+    with pytest.raises(MaskError, match=f"values up to {classes}.*save it with root in white"):
+        read_truth(path)
+
+
+@pytest.mark.parametrize("odd", [-1, np.nan])
+def test_a_mask_of_what_is_no_level_is_refused(tmp_path, odd):
+    deep(tmp_path / "mask.tif", np.array([[0, 1, odd]]), "float32")
+    with pytest.raises(MaskError, match="below zero or no numbers"):
+        read_truth(tmp_path / "mask.tif")
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_mask_is_turned_by_its_exif_note_as_photographs_are(tmp_path, suffix):
+    image, mask = photograph(0)
+    exif = Image.Exif()
+    exif[274] = 6
+    for name, layer in (("image", image), ("mask", np.uint8(mask) * np.uint8(255))):
+        ending = suffix if name == "mask" else "png"
+        Image.fromarray(layer).save(
+            tmp_path / f"{name}.{ending}", exif=exif, **({"quality": 100} if ending == "jpg" else {})
+        )
+    truth = load(Item(tmp_path / "image.png", tmp_path / f"mask.{suffix}"))
+    np.testing.assert_array_equal(truth.root, np.rot90(mask, -1))
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    for look in (load, check_files):
+        with pytest.raises(DataError, match="must be equal. Perhaps an EXIF note turns the photograph upright"):
+            look(Item(tmp_path / "image.png", tmp_path / "mask.png"))
+
+
+def test_files_are_compared_by_their_headers_and_read_only_where_these_differ(tmp_path, monkeypatch):
+    image, mask = photograph(0)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    with tifffile.TiffWriter(tmp_path / "reduced.tif") as tiff:
+        tiff.write(image[::2, ::2], photometric="rgb", subfiletype=1)
+        tiff.write(image, photometric="rgb")
+    check_files(Item(tmp_path / "reduced.tif", tmp_path / "mask.png"))
+    monkeypatch.setattr(images, "read", None)
+    check_files(Item(tmp_path / "image.png", tmp_path / "mask.png"))
+    with pytest.raises(DataError, match=r"gone\.png is missing"):
+        check_files(Item(tmp_path / "image.png", tmp_path / "gone.png"))
 
 
 def test_smooth_borders_of_a_mask_are_cut_half_way_and_the_noise_of_an_empty_one_is_no_root(tmp_path):

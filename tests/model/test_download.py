@@ -102,9 +102,7 @@ def test_no_connection_is_an_error_that_says_what_else_to_do(library, offered, s
     server = serve(b"")
     server.shutdown()
     server.server_close()
-    with pytest.raises(
-        ModelError, match="downloaded from .*: there is no connection to the server. .*models add"
-    ):
+    with pytest.raises(ModelError, match="downloaded from .*: there is no connection to the server. .*models add"):
         library.path(offered(server.url))
     assert not left(library)
 

@@ -56,7 +56,8 @@ class ProbabilityCounts:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean distance, over pixels, of a bin's probability from its truth."""
+        """The expected calibration error: the mean distance, over pixels, of a bin's mean probability from the share of
+        root in it."""
         count = self.root + self.soil
         return float(np.abs(self.total - self.root).sum() / max(1, count.sum()))
 
@@ -80,13 +81,22 @@ class ProbabilityCounts:
         ]
 
 
+def counting(datasets: Mapping[str, ProbabilityCounts]) -> dict[str, ProbabilityCounts]:
+    """The datasets that show root, or all where none does.
+
+    Without root, Dice is 1 for an empty mask and 0 for one with a single wrong pixel, and would drown the others.
+    """
+    rooted = {name: counts for name, counts in datasets.items() if counts.root.any()}
+    return rooted or dict(datasets)
+
+
 def mean_dice(datasets: Mapping[str, ProbabilityCounts]) -> np.ndarray:
-    """The mean, over at least one dataset, of the pooled Dice at each of `THRESHOLDS`, float64."""
-    return np.mean([counts.dice for counts in datasets.values()], axis=0)
+    """The mean, over those of at least one dataset that count, of the pooled Dice at each of `THRESHOLDS`, float64."""
+    return np.mean([counts.dice for counts in counting(datasets).values()], axis=0)
 
 
 def choose_threshold(datasets: Mapping[str, ProbabilityCounts]) -> float:
-    """The threshold of the best mean, over datasets, of the pooled Dice; of equal ones, the nearest to 0.5.
+    """The threshold with the best `mean_dice`; of equal ones, the nearest to 0.5.
 
     Args:
         datasets: the counts of every dataset's validation images, at least one.

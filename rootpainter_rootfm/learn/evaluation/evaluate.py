@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ...errors import DataError
 from ...files import file_name, replacing, write_text
 from ...progress import CancelToken, Progress, silent
 from ...segment.engine import Segmenter
-from ..data import Dataset, Item, load
+from ..data import Dataset, Item, load, named_items
 from ..metrics import CentreLines, Confusion, pooled
 from . import sheets
 from .calibration import ProbabilityCounts
@@ -113,19 +112,19 @@ class Summary:
 
     Attributes:
         images: how many.
-        dice: over all their known pixels pooled.
+        dice: over all their known pixels pooled; None where nothing is known.
         mean_dice: the mean over images of which anything is known; 1 for a root-free image with an empty mask.
-        precision, recall: of pixels, pooled.
-        line_precision, line_recall: of centre lines within 3 pixels, pooled; None where images are known in part.
-        calibration_error: mean distance of probability from truth over all known pixels; None without probability.
+        precision, recall: of pixels, pooled; None where all masks are empty, or nothing is root.
+        line_precision, line_recall: of centre lines within 3 pixels, pooled; None where images are known in part, too.
+        calibration_error: expected over 100 bins of probability; None without probability.
         seconds: mean time for one image.
     """
 
     images: int
-    dice: float
-    mean_dice: float
-    precision: float
-    recall: float
+    dice: float | None
+    mean_dice: float | None
+    precision: float | None
+    recall: float | None
     line_precision: float | None
     line_recall: float | None
     calibration_error: float | None
@@ -135,19 +134,18 @@ class Summary:
     def of(cls, rows: Sequence[Row]) -> Summary:
         """Sums up at least one row."""
         counts = pooled(row.counts for row in rows)
-        lines = [row.lines for row in rows if row.lines is not None]
-        line = pooled(lines, CentreLines()) if lines else None
+        lines = pooled((row.lines for row in rows if row.lines is not None), CentreLines())
         probability = [row.probability for row in rows if row.probability is not None]
-        known = [row for row in rows if row.counts.defined] or rows
+        known = [row.counts.dice for row in rows if row.counts.defined]
         return cls(
             len(rows),
-            counts.dice,
-            float(np.mean([row.counts.dice for row in known])),
-            counts.precision,
-            counts.recall,
-            line and line.precision,
-            line and line.recall,
-            pooled(probability, ProbabilityCounts.none()).error if probability else None,
+            counts.dice if known else None,
+            float(np.mean(known)) if known else None,
+            counts.precision if counts.tp + counts.fp else None,
+            counts.recall if counts.tp + counts.fn else None,
+            lines.precision if lines.mask else None,
+            lines.recall if lines.root else None,
+            pooled(probability, ProbabilityCounts.none()).error if probability and known else None,
             float(np.mean([row.seconds for row in rows])),
         )
 
@@ -211,14 +209,6 @@ def evaluate(
         rows.append(row)
     progress(len(items), len(items), "")
     return rows
-
-
-def named_items(dataset: Dataset) -> Iterator[tuple[str, Item]]:
-    """Every item with its name in the dataset: several folders may each have a 001.jpg."""
-    if dataset.items:
-        folder = os.path.commonpath([item.image.parent for item in dataset.items])
-        for item in dataset.items:
-            yield item.image.relative_to(folder).as_posix(), item
 
 
 def _measure(method: Method, dataset: str, name: str, item: Item, pictures: Path | None) -> Row:

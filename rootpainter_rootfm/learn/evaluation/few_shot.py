@@ -33,6 +33,7 @@ def few_patches(dataset: Dataset, count: int, seed: int, folder: Path) -> Datase
     Raises:
         DataError: no train row has a root.
     """
+    folder = folder.absolute()  # as the other images lie
     folder.mkdir(parents=True, exist_ok=True)
     patches = []
     for number, (item, truth) in zip(range(count), _rooted(dataset, seed), strict=False):
@@ -41,7 +42,7 @@ def few_patches(dataset: Dataset, count: int, seed: int, folder: Path) -> Datase
         for path, layer in zip(paths, (truth.image, np.uint8(truth.root) * np.uint8(255)), strict=True):
             with replacing(path) as beside:
                 Image.fromarray(np.ascontiguousarray(layer[window])).save(beside)
-        patches.append(Item(*paths, split="train", group=item.group))
+        patches.append(Item(*paths, split="train"))
     return Dataset(dataset.name, (*patches, *dataset.split("val").items))
 
 

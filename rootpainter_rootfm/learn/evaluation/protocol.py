@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,21 @@ import torch
 from torch import Tensor
 
 from ...errors import DataError
-from ...files import file_name, write_text
+from ...files import Stamp, file_name, sha256, stamp, write_text
 from ...progress import CancelToken, Progress, silent
 from ...segment.settings import SegmentSettings
-from ..data import Dataset
+from ..data import Dataset, named_items
 from ..training import record
-from ..training.curves import BEST_STEP
+from ..training.curves import best_step
 from ..training.loop import Rhythm, Start, train
 from ..training.plan import CONTINUED, TrainPlan
 from ..training.state import chosen_weights
 from ..training.trained import card_of, fingerprint, segmenter_of
 from . import baselines
 from .calibration import THRESHOLDS, choose_threshold, mean_dice
-from .evaluate import Method, Summary, evaluate, named_items, probabilities
+from .evaluate import Method, Summary, evaluate, probabilities
 from .few_shot import few_patches
-from .report import save_sheet
+from .report import number, save_sheet
 
 ZERO_SHOT, FINE_TUNED = "zero-shot", "fine-tuned"
 FEW = (3, 10)
@@ -130,6 +131,16 @@ def _check(datasets: Sequence[Dataset], held_out: Sequence[str]) -> None:
             raise DataError(f"{dataset.name} has no rows for {' and '.join(lacking)}.")
 
 
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+@cache
+def _contents(path: Path, stamp: Stamp) -> str:
+    """The digest of a file, which is read once for all folds and stages as long as its stamp stays."""
+    return sha256(path)
+
+
 class _Fold:
     """One dataset held out."""
 
@@ -183,17 +194,17 @@ class _Fold:
         """Trains, chooses and measures, or reads what an earlier run of the stage gave.
 
         Returns:
-            `plan`, `datasets` and `images` (names of the datasets learnt from, and a digest of those of all images),
-            `weights` (fingerprint), `best` (step and Dice on validation patches), `threshold`, `val_dice` (mean over
-            datasets of the pooled Dice on validation rows, by which the threshold was chosen), `test` (a `Summary`),
-            and `made` (command, commit, hardware, time).
+            `plan`, `datasets`, `images` and `contents` (names of the datasets learnt from, and digests of the names of
+            all images and of what their files and masks hold), `weights` (fingerprint), `best` (step and Dice on
+            validation patches), `threshold`, `val_dice` (mean over datasets of the pooled Dice on validation rows, by
+            which the threshold was chosen), `test` (a `Summary`), and `made` (command, commit, hardware, time).
         """
         kept = self._result(name, folder)
         if kept is not None:
             if not self._is_of_these_images(name, kept):
                 raise DataError(
-                    f"{folder} was trained and measured on other images than there are now. Choose another folder for "
-                    "the protocol, or remove that one to have its stage done again."
+                    f"{folder} was trained and measured on other images or masks than there are now. Choose another "
+                    "folder for the protocol, or remove that one to have its stage done again."
                 )
             return kept
         datasets, plan = self._data(name, folder), self._plan(name)
@@ -209,13 +220,12 @@ class _Fold:
         measured = folder / f"test {method.mark}"
         rows = evaluate(method, [self.held_out.split("test")], measured, tell, self.cancel)
         summary = Summary.of(rows)
-        save_sheet(measured, f"{self.held_out.name}, {name}: pooled Dice {summary.dice:.3f}", rows)
-        best = folder / BEST_STEP
+        save_sheet(measured, f"{self.held_out.name}, {name}: pooled Dice {number(summary.dice)}", rows)
         result = {
             "plan": asdict(plan),
             **self._images(name),
             "weights": fingerprint(weights),
-            "best": json.loads(best.read_text(encoding="utf-8")) if best.is_file() else None,
+            "best": best_step(folder) or None,
             "threshold": threshold,
             "val_dice": float(np.interp(threshold, THRESHOLDS, mean_dice(counts))),
             "test": asdict(summary),
@@ -252,9 +262,13 @@ class _Fold:
     def _images(self, stage: str) -> dict[str, Any]:
         source = self._source(stage)
         used = [*(one.split("train", "val") for one in source), self.held_out.split("test")]
-        names = sorted(f"{one.name} {item.split} {name}" for one in used for name, item in named_items(one))
-        digest = hashlib.sha256("\n".join(names).encode("utf-8", "backslashreplace")).hexdigest()
-        return {"datasets": sorted(one.name for one in source), "images": digest}
+        items = {f"{one.name} {item.split} {name}": item for one in used for name, item in named_items(one)}
+        contents = [_contents(path, stamp(path)) for name in sorted(items) for path in items[name].files]
+        return {
+            "datasets": sorted(one.name for one in source),
+            "images": _digest(sorted(items)),
+            "contents": _digest(contents),
+        }
 
     def _is_of_these_images(self, stage: str, result: Mapping[str, Any]) -> bool:
         # Old results do not say.

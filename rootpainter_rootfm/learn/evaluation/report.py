@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import DataError
 from ...files import file_name, replacing, write_text
-from ..metrics import pooled
+from ..metrics import inverted, pooled
 from . import sheets
 from .calibration import ProbabilityCounts
 from .evaluate import Row, Summary, by_dataset, probabilities
@@ -25,8 +25,9 @@ SHEETS = "sheets"
 EXPLAINED = (
     "Dice is 2TP / (2TP + FP + FN): over all known pixels of the dataset together (pooled), and as the mean over "
     "images, to which a root-free image with an empty mask adds 1. Centre lines are the skeletons of mask and truth; "
-    "precision and recall are the shares of them that lie within 3 pixels of the other. Calibration error is the mean "
-    "distance of the probability from the truth over all known pixels."
+    "precision and recall are the shares of them that lie within 3 pixels of the other. For the calibration error all "
+    "known pixels are sorted into 100 bins by their probability; it is the mean distance, over pixels, of a bin's mean "
+    "probability from the share of root in it."
 )
 
 
@@ -34,10 +35,10 @@ def check_report(folder: Path, datasets: Sequence[str], splits: str) -> None:
     """Raises DataError where `folder` holds a report that `write_evaluation` would replace by one of other images."""
     try:
         record = json.loads((folder / f"{EVALUATION}.json").read_text(encoding="utf-8"))
-        missing, reported = sorted(set(record["datasets"]) - set(datasets)), record["splits"]
+        missing, reported = sorted(set(record["datasets"]) - set(datasets)), str(record["splits"])
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if missing or reported != splits:
+    if missing or set(reported.split(", ")) != set(splits.split(", ")):
         raise DataError(
             f"{folder} holds a report on other images ({', '.join(missing or record['datasets'])}; {reported}), which "
             "would be lost; choose another folder with --out."
@@ -67,7 +68,7 @@ def write_evaluation(
     summaries = {name: Summary.of(found) for name, found in groups.items()}
     counts = probabilities(rows)
     for name, found in groups.items():
-        title = f"{name}: {len(found)} images, pooled Dice {summaries[name].dice:.3f}"
+        title = f"{name}: {len(found)} images, pooled Dice {number(summaries[name].dice)}"
         save_sheet(folder, title, found)
     record = {
         **facts,
@@ -87,9 +88,18 @@ def write_evaluation(
     lines = [f"- {name}: {_said(value)}" for name, value in facts.items()]
     table = _evaluation_table(summaries, seen, baselines)
     pictures = [f"- [{name}]({SHEETS}/{file_name(name)}.jpg)" for name in summaries]
-    text = "\n".join(["# Evaluation", "", *lines, "", *table, "", EXPLAINED, "", "Best and worst:", *pictures, ""])
+    said = [line for sentence in warnings(rows) for line in (sentence, "")]
+    body = [*lines, "", *table, "", *said, EXPLAINED, "", "Best and worst:", *pictures, ""]
+    text = "\n".join(["# Evaluation", "", *body])
     write_text(folder / f"{EVALUATION}.md", text)
     return text
+
+
+def warnings(rows: Sequence[Row]) -> list[str]:
+    """What may be wrong with the masks that were measured on, in sentences."""
+    whole = by_dataset(row for row in rows if row.lines is not None)  # annotations show what matters
+    counts = {name: pooled(row.counts for row in found) for name, found in whole.items()}
+    return [inverted(name) for name, count in counts.items() if 2 * (count.tp + count.fn) > count.defined]
 
 
 def save_sheet(folder: Path, title: str, rows: Sequence[Row]) -> Path:
@@ -156,9 +166,8 @@ def _write_images(path: Path, rows: Sequence[Row]) -> None:
         writer = csv.writer(file)
         writer.writerow([*head, "marked_share", "seconds"])
         for row in rows:
-            counts, lines = row.counts, row.lines
+            counts, found = row.counts, Summary.of([row])
             shares = [part / max(1, counts.defined) for part in (counts.tp + counts.fn, counts.tp + counts.fp)]
-            values = [counts.dice, counts.precision, counts.recall]
-            values += [lines.precision, lines.recall] if lines else ["", ""]
-            values = [f"{value:.4f}" if isinstance(value, float) else value for value in [*values, *shares]]
+            values = [found.dice, found.precision, found.recall, found.line_precision, found.line_recall]
+            values = ["" if value is None else f"{value:.4f}" for value in [*values, *shares]]
             writer.writerow([row.dataset, row.image, row.split, *values, f"{row.seconds:.2f}"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 
 from ... import images
 from ...errors import DataError
+from ..data import same_everywhere
 
 
 class Photographs:
@@ -26,7 +26,7 @@ class Photographs:
         if stem not in self._found:
             likely = (self._folder / f"{stem}{ending}" for ending in images.EXTENSIONS)
             found = next((path for path in likely if path.is_file()), None)
-            found = found or self._by_stem().get(_same_everywhere(stem))
+            found = found or self._by_stem().get(same_everywhere(stem))
             if found is None:
                 raise DataError(f"{stem} has no image in {self._folder}.")
             self._found[stem] = found
@@ -49,10 +49,5 @@ class Photographs:
         """All photographs, the first of each name."""
         if self._listed is None:
             listed = images.list_images(self._folder) if self._folder.is_dir() else []
-            self._listed = {_same_everywhere(path.stem): path for path in reversed(listed)}
+            self._listed = {same_everywhere(path.stem): path for path in reversed(listed)}
         return self._listed
-
-
-def _same_everywhere(name: str) -> str:
-    """An umlaut is one character or two, as the system that wrote the name has it."""
-    return unicodedata.normalize("NFC", name)

@@ -17,11 +17,11 @@ import torch
 from ...errors import DataError
 from ...model.card import ModelCard
 from ...model.library import load_model
-from ..training.curves import BEST_STEP
-from ..training.loop import PLAN
+from ..training.beginning import PLAN
+from ..training.curves import best_step
 from ..training.plan import TrainPlan
 from ..training.record import read_record
-from ..training.state import chosen_weights, last_average
+from ..training.state import chosen_weights, last_average, last_state
 from ..training.trained import State
 
 
@@ -80,20 +80,24 @@ def _of_training(run: Path, last: bool) -> Ingredient:
     plan = TrainPlan.from_json((run / PLAN).read_text(encoding="utf-8"))
     begun_with = ModelCard.from_json(json.dumps(record["model"])) if "model" in record else None
     weights = last_average(run) if last else chosen_weights(run)
-    notes = tuple(_notes(record, plan, begun_with, _which(run, last)))
+    saved = last_state(run)
+    steps = saved["step"] if saved else plan.steps  # it may have been stopped before its end
+    notes = tuple(_notes(record, plan, steps, begun_with, _which(run, last)))
     return Ingredient(weights, tuple(record["datasets"]), plan.tile_sizes, notes, begun_with)
 
 
 def _which(run: Path, last: bool) -> str:
     """Which weights of the training were taken."""
-    if last or not (run / BEST_STEP).is_file():
+    best = best_step(run)
+    if last or not best:
         return "The average of the last steps."
-    best = json.loads((run / BEST_STEP).read_text(encoding="utf-8"))
     return f"Weights of step {best['step']}, Dice {best['dice']:.3f} on validation patches."
 
 
-def _notes(record: Mapping[str, Any], plan: TrainPlan, begun_with: ModelCard | None, which: str) -> list[str]:
-    lines = [f"{plan.steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
+def _notes(
+    record: Mapping[str, Any], plan: TrainPlan, steps: int, begun_with: ModelCard | None, which: str
+) -> list[str]:
+    lines = [f"{steps} steps, seed {plan.seed}, patches of {', '.join(map(str, plan.tile_sizes))} pixels."]
     if begun_with is not None:
         lines.append(f"Begun with {begun_with.name} (sha256 {begun_with.sha256}).")
     lines += [which, "Made by:", ""]

@@ -8,15 +8,27 @@ import logging
 import time
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...files import replacing, write_text
+from .state import BEST
+
+if TYPE_CHECKING:
+    from .validation import Report
 
 LOG = "log.csv"
+COLUMNS = ("step", "time", "seconds_per_step", "rate", "loss", "dice")
+"""Of the log; further ones bear the names of datasets."""
 BEST_STEP = "best_step.json"
 CURVES = "curves.png"
+
+
+def best_step(folder: Path) -> dict[str, Any]:
+    """What `TrainLog.keep_best` noted of the best weights in the folder of a training; nothing where they are gone."""
+    note = folder / BEST_STEP
+    return json.loads(note.read_text(encoding="utf-8")) if note.is_file() and (folder / BEST).is_file() else {}
 
 
 class TrainLog:
@@ -42,16 +54,17 @@ class TrainLog:
     @property
     def best(self) -> dict[str, Any]:
         """What `keep_best` noted, or nothing. The digest is not in notes of old trainings."""
-        path = self._folder / BEST_STEP
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return best_step(self._folder)
 
     @property
     def best_dice(self) -> float:
-        """The mean Dice of the best weights that were kept; -1 before the first validation.
+        """The mean Dice of the best weights that were kept; -1 before the first validation, and where they are gone.
 
         It outlives the rows: a training that is prolonged must not replace the weights of its first end by worse ones
         on the way.
         """
+        if not (self._folder / BEST).is_file():
+            return -1.0
         rows = max((float(row["dice"]) for row in self.rows), default=-1.0)
         return self.best.get("dice", rows)
 
@@ -63,24 +76,24 @@ class TrainLog:
         """Takes in the loss of a step."""
         self._losses.append(loss)
 
-    def validation(self, step: int, rate: float, dice: dict[str, float], seconds: float) -> None:
+    def validation(self, step: int, rate: float, report: Report, seconds: float) -> None:
         """Writes the row of a validation and renews the curves."""
-        row = {
-            "step": str(step),
-            "time": time.strftime("%Y-%m-%d %H:%M:%S"),
-            "seconds_per_step": f"{(time.monotonic() - self._since - seconds) / max(1, len(self._losses)):.3f}",
-            "rate": f"{rate:.2e}",
-            "loss": f"{np.nanmean(self._losses) if np.isfinite(self._losses).any() else np.nan:.4f}",
-            "dice": f"{np.mean(list(dice.values())):.4f}",
-            **{name: f"{value:.4f}" for name, value in dice.items()},
-        }
+        cells = (
+            str(step),
+            time.strftime("%Y-%m-%d %H:%M:%S"),
+            f"{(time.monotonic() - self._since - seconds) / max(1, len(self._losses)):.3f}",
+            f"{rate:.2e}",
+            f"{np.nanmean(self._losses) if np.isfinite(self._losses).any() else np.nan:.4f}",
+            f"{report.mean:.4f}",
+        )
+        row = dict(zip(COLUMNS, cells, strict=True)) | {name: f"{value:.4f}" for name, value in report.dice.items()}
         self.rows = [kept for kept in self.rows if int(kept["step"]) < step] + [row]
         self._losses, self._since = [], time.monotonic()
         with replacing(self._folder / LOG) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(chain(*self.rows))))
             writer.writeheader()
             writer.writerows(self.rows)
-        self._draw(list(dice))
+        self._draw(list(report.dice))
 
     def _draw(self, names: list[str]) -> None:
         try:

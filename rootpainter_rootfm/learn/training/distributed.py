@@ -36,6 +36,14 @@ class Group:
         shared = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         return DistributedDataParallel(shared, device_ids=[torch.device(self.device).index])
 
+    def everywhere(self, so: bool) -> bool:
+        """Whether it is so in every process. All have to ask, in the same order: they wait for one that does not."""
+        if self.size == 1:
+            return so
+        votes = torch.tensor(int(so), device=self.device)
+        torch.distributed.all_reduce(votes, torch.distributed.ReduceOp.MIN)
+        return bool(votes)
+
     def leave(self) -> None:
         """Ends the group."""
         if self.size > 1:

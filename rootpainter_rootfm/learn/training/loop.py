@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,22 +15,24 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
-from ...errors import DataError, RootFMError
-from ...files import replacing, write_text
+from ...errors import RootFMError
+from ...files import replacing
 from ...model.card import ModelCard
 from ...model.network import MobileSAM, normalise
 from ...progress import CancelToken, Progress, silent
 from ..data import Dataset
-from . import distributed, record
+from . import beginning, distributed
 from .batches import Batch, Batches
 from .curves import TrainLog
+from .distributed import Group
 from .losses import dice_bce
 from .plan import TrainPlan
 from .precision import autocast
-from .state import BEST, LAST, TrainState, WeightAverage, chosen_weights, last_state, make_optimizer
+from .state import BEST, LAST, TrainState, WeightAverage, chosen_weights, last_state, make_optimizer, write_checkpoint
 from .validation import ValidationPatches
 
-PLAN = "plan.json"
+logger = logging.getLogger(__name__)
+
 SAMPLES = "samples.png"
 
 
@@ -83,32 +86,30 @@ def train(
             gone on with has its own weights.
 
     Raises:
-        DataError: no images to train on, a missing one, or the folder holds a training of other data or under another
-            plan.
+        DataError: no images to train on, a missing one, the folder holds a training of other data, under another plan
+            or of another model, or the disk takes no more.
+        ImageError, MaskError: a file cannot be read.
         Cancelled: `cancel` was called.
     """
     group = distributed.join()
     device = group.device or device
-    _check(datasets, plan, folder)
-    state = _begin(plan, folder, device, start)
-    if group.leads:
-        _note(datasets, plan, folder, start, state.step, device)
+    state = _begin(datasets, plan, folder, group, device, rhythm, start)
     batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
     validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
     log = TrainLog(folder)
     model: nn.Module = group.wrap(state.network)
     try:
         if validation:
-            _compare_anew(state, folder, log, validation)
-            if start is not None and state.step == 0:
-                _validate(state, plan, folder, log, validation)
+            _look_first(state, plan, folder, log, validation, start)
         for batch in _loader(batches, state.step, rhythm.workers):
-            loss = _step(model, state, plan, batch)
+            loss = _step(model, state, plan, batch, group)
             progress(state.step, plan.steps, f"loss {loss:.3f}")
             if group.leads:
                 log.step(loss)
                 _write_down(state, plan, folder, rhythm, log, validation)
-            if cancel is not None and cancel.cancelled:
+            # Ctrl-C comes to the processes at different steps: who went on alone would wait for the others for ever.
+            if cancel is not None and not group.everywhere(not cancel.cancelled):
+                cancel.cancel()
                 break
         # Not after an exception: it may have come in the middle of a step.
         if group.leads:
@@ -120,60 +121,29 @@ def train(
     return state
 
 
-def _check(datasets: Sequence[Dataset], plan: TrainPlan, folder: Path) -> None:
-    if not any(dataset.split("train").items for dataset in datasets) and plan.drawn < 1:
-        raise DataError("None of the datasets has a train row: there is nothing to learn from.")
-    for path in (path for dataset in datasets for item in dataset.items for path in item.files):
-        if not path.is_file():
-            raise DataError(f"{path} is missing. Put it back, or take its row out of the data.")
-    if (folder / PLAN).is_file():
-        before = TrainPlan.from_json((folder / PLAN).read_text(encoding="utf-8"))
-        if _but_for_schedule(before) != _but_for_schedule(plan):
-            raise DataError(
-                f"{folder} holds a training under another plan ({PLAN}). "
-                "Only --steps, --cooldown and --rate may change; choose another folder for a new training."
-            )
-    learnt, learning = record.read_record(folder).get("datasets"), record.learning(datasets)
-    # Records of old trainings name those with test rows alone, too.
-    if learnt is not None and not set(learning) <= set(learnt) <= {dataset.name for dataset in datasets}:
-        raise DataError(
-            f"{folder} holds a training on {', '.join(learnt)}, not on {', '.join(learning)}. "
-            "Choose another folder for a new training."
-        )
-
-
-def _note(
+def _begin(
     datasets: Sequence[Dataset],
     plan: TrainPlan,
     folder: Path,
-    start: Start | None,
-    step: int,
+    group: Group,
     device: str | torch.device,
-) -> None:
-    """Writes down what is about to be done."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / PLAN, plan.to_json())
-    card = None if start is None else start.card
-    now = {"step": step, **record.describe(device)}
-    record.write_record(folder, datasets, card, now, finished=step == plan.steps)
-
-
-def _but_for_schedule(plan: TrainPlan) -> tuple[object, ...]:
-    return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown", "rate"))
-
-
-def _begin(plan: TrainPlan, folder: Path, device: str | torch.device, start: Start | None) -> TrainState:
+    rhythm: Rhythm,
+    start: Start | None,
+) -> TrainState:
+    saved, card = last_state(folder), start and start.card
+    beginning.check(datasets, plan, folder, card, saved and saved["step"], rhythm.checkpoint)
     torch.manual_seed(plan.seed)
     network = MobileSAM().to(device, memory_format=torch.channels_last).train(not plan.frozen_statistics)
     if start is not None:
         network.load_state_dict(start.weights)
     average = WeightAverage(network, plan.average)
     state = TrainState(network, average, make_optimizer(network, plan.rate, plan.decay))
-    saved = last_state(folder)
     if saved is not None:
         state.restore(saved)
-    if state.step > plan.steps:
-        raise DataError(f"{folder} holds a training of {state.step} steps already: choose more than that.")
+    if group.leads:
+        if saved is None:
+            beginning.begin_anew(folder)
+        beginning.note(datasets, plan, folder, card, state.step, device)
     return state
 
 
@@ -206,13 +176,13 @@ def _leave_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _step(model: nn.Module, state: TrainState, plan: TrainPlan, batch: Batch) -> float:
-    """One optimiser step; returns its loss. A loss that is not finite leaves the weights as they were."""
+def _step(model: nn.Module, state: TrainState, plan: TrainPlan, batch: Batch, group: Group) -> float:
+    """One optimiser step; returns its loss. One that is not finite in any process leaves the weights as they were."""
     device = next(model.parameters()).device
     # While it trains, the network takes chances of its own; they too must be the same whenever a step is done.
     torch.manual_seed((plan.seed << 32) + state.step)
-    for group in state.optimizer.param_groups:
-        group["lr"] = plan.rate_at(state.step)
+    for parameters in state.optimizer.param_groups:
+        parameters["lr"] = plan.rate_at(state.step)
     images, root, known = (tensor.to(device, non_blocking=True) for tensor in (batch.images, batch.root, batch.known))
     # Each forward pass moves the statistics of the normalisations, one that ends in NaN just as well.
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
@@ -221,7 +191,7 @@ def _step(model: nn.Module, state: TrainState, plan: TrainPlan, batch: Batch) ->
     loss = dice_bce(logits, root, known)
     state.step += 1
     learnt = False
-    if torch.isfinite(loss):
+    if group.everywhere(bool(torch.isfinite(loss))):
         loss.backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
         if torch.isfinite(norm):
@@ -251,6 +221,17 @@ def _write_down(
         state.save(folder / LAST)
 
 
+def _look_first(
+    state: TrainState, plan: TrainPlan, folder: Path, log: TrainLog, validation: ValidationPatches, start: Start | None
+) -> None:
+    """What is to be known before anything is learnt."""
+    for sentence in validation.warnings:
+        logger.warning(sentence)
+    _compare_anew(state, folder, log, validation)
+    if start is not None and state.step == 0:
+        _validate(state, plan, folder, log, validation)
+
+
 def _compare_anew(state: TrainState, folder: Path, log: TrainLog, validation: ValidationPatches) -> None:
     """Measures the best weights again when other patches than those that they did best on are what counts now."""
     if log.best.get("patches", validation.digest) != validation.digest:
@@ -263,9 +244,8 @@ def _validate(state: TrainState, plan: TrainPlan, folder: Path, log: TrainLog, v
     started = time.monotonic()
     report = validation.measure(state.average.network)
     if report.mean > log.best_dice:
-        with replacing(folder / BEST) as beside:
-            torch.save(state.average.network.state_dict(), beside)
+        write_checkpoint(state.average.network.state_dict(), folder / BEST)
         log.keep_best(state.step, report.mean, validation.digest)
     with replacing(folder / SAMPLES) as beside:
         report.sheet.save(beside)
-    log.validation(state.step, plan.rate_at(max(0, state.step - 1)), report.dice, time.monotonic() - started)
+    log.validation(state.step, plan.rate_at(max(0, state.step - 1)), report, time.monotonic() - started)

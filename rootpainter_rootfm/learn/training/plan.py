@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,8 +55,17 @@ class TrainPlan:
             raise DataError(f"Tile sizes must be multiples of {TILE_MULTIPLE}, not {self.tile_sizes}.")
         if self.steps < 1 or self.batch < 1:
             raise DataError("A training needs at least one step and one patch a step.")
-        if not 0 < self.scale[0] <= self.scale[1]:
+        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise DataError(f"The zoom must go from a smaller to a larger positive number, not {self.scale}.")
+        for name in ("drawn", "transplanted", "cooldown", "average"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
+        for name in ("rate", "clip"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise DataError(f"{name} must be a number above 0, not {getattr(self, name)}.")
+        for name in ("warmup", "decay", "seed"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DataError(f"{name} cannot be below 0, as {getattr(self, name)} is.")
 
     @property
     def cooldown_start(self) -> int:

@@ -18,14 +18,15 @@ import torch
 from ... import __version__
 from ...files import write_text
 from ...model.card import ModelCard
-from ..data import Dataset
+from ..data import Dataset, named_items
 
 RECORD = "record.json"
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What `record.json` of a training says: `datasets` (names), `starts`, and `model` (the card of the model that it
-    began with) if there was one; empty where there is no record."""
+    """What `record.json` of a training says: `datasets` (names), `images` (what `learning_images` gives, of all its
+    starts), `starts`, and `model` (the card of the model that it began with) if there was one; empty where there is no
+    record. Old records have no `images`."""
     path = folder / RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -44,9 +45,11 @@ def write_record(
     """
     before = read_record(folder)
     starts = before.get("starts", [])
+    images = before.get("images", {})
     if not (finished and starts):
         starts = [*starts, start]
-    kept = {"datasets": learning(datasets)} | before | {"starts": starts}
+        images = _united(images, learning_images(datasets))
+    kept = {"datasets": learning(datasets)} | before | {"images": images, "starts": starts}
     if model is not None:
         kept.setdefault("model", json.loads(model.to_json()))
     write_text(folder / RECORD, json.dumps(kept, indent=1))
@@ -55,6 +58,27 @@ def write_record(
 def learning(datasets: Sequence[Dataset]) -> list[str]:
     """The names of those that a training learns from or chooses its weights on; the others stay unseen."""
     return sorted(dataset.name for dataset in datasets if dataset.split("train", "val").items)
+
+
+def learning_images(datasets: Sequence[Dataset]) -> dict[str, dict[str, list[str]]]:
+    """By dataset and split, the names in the dataset of the images that a training learns from or validates on."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for dataset in datasets:
+        for name, item in named_items(dataset):
+            if item.split in ("train", "val"):
+                found.setdefault(dataset.name, {}).setdefault(item.split, []).append(name)
+    return found
+
+
+def _united(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[str, list[str]]]:
+    """The images of both, by dataset and split."""
+    return {
+        name: {
+            split: sorted({*one.get(name, {}).get(split, ()), *other.get(name, {}).get(split, ())})
+            for split in ("train", "val")
+        }
+        for name in sorted({*one, *other})
+    }
 
 
 def learnt_before(record: Mapping[str, Any]) -> set[str]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...model.network import MobileSAM, normalise
 from ..data import Dataset, load_shown
-from ..metrics import Confusion, pooled
+from ..metrics import Confusion, inverted, pooled
 from . import patches
 from .batches import Batch
 
@@ -25,15 +25,22 @@ SHOWN = 4  # patches of every dataset on the sample sheet
 
 @dataclass(frozen=True)
 class Report:
-    """Dice of each dataset's patches by its name, and a picture: patch, truth and prediction side by side."""
+    """How well a network did.
+
+    Attributes:
+        dice: of each dataset's patches by its name.
+        sheet: patch, truth and prediction side by side.
+        counting: names of the datasets that count in the mean.
+    """
 
     dice: dict[str, float]
     sheet: Image.Image
+    counting: tuple[str, ...]
 
     @property
     def mean(self) -> float:
-        """Mean Dice over the datasets."""
-        return float(np.mean(list(self.dice.values())))
+        """Mean Dice over the datasets that count."""
+        return float(np.mean([self.dice[name] for name in self.counting]))
 
 
 class ValidationPatches:
@@ -41,6 +48,11 @@ class ValidationPatches:
 
     They have the scale and light of their images, but lie at any angle, and beyond an image's borders is its mirror
     image or black, as in the patches that are learnt from. More images make other patches.
+
+    Attributes:
+        counting: names of the datasets whose patches show root, or of all where none does. Without root, Dice is 1 for
+            an empty mask and 0 for one with a single wrong pixel, and would drown what the others say.
+        warnings: what may be wrong with the masks, in sentences.
     """
 
     def __init__(self, datasets: Sequence[Dataset]) -> None:
@@ -52,15 +64,20 @@ class ValidationPatches:
             items = [dataset.items[i] for i in rng.permutation(len(dataset.items))]
             cuts = [patches.cut(rng, load_shown(items[i % len(items)]), SIDE, (1, 1)) for i in range(count)]
             self._batches[dataset.name] = Batch.of(cuts)
+        root = {name: int(((batch.root >= 0.5) & batch.known).sum()) for name, batch in self._batches.items()}
+        self.counting = tuple(name for name in root if root[name]) or tuple(root)
+        whole = [one.name for one in datasets if all(item.mask for item in one.items)]  # annotations show what matters
+        self.warnings = [inverted(name) for name in whole if 2 * root[name] > self._batches[name].known.sum()]
 
     def __bool__(self) -> bool:
         return bool(self._batches)
 
     @cached_property
     def digest(self) -> str:
-        """64 hex digits that are equal for equal patches."""
+        """64 hex digits that are equal for equal patches of the datasets that count."""
         digest = hashlib.sha256()
-        for name, batch in self._batches.items():
+        for name in self.counting:
+            batch = self._batches[name]
             digest.update(name.encode())
             for layer in (batch.images, batch.root, batch.known):
                 digest.update(layer.numpy().tobytes())
@@ -81,7 +98,7 @@ class ValidationPatches:
             dice[name] = pooled(Confusion.of(*(layer.numpy() for layer in triple)) for triple in triples).dice
             rows.append(_row(batch, truth, masks))
         network.train(was_training)
-        return Report(dice, Image.fromarray(np.concatenate(rows)))
+        return Report(dice, Image.fromarray(np.concatenate(rows)), self.counting)
 
 
 def _row(batch: Batch, truth: list[torch.Tensor], masks: list[torch.Tensor]) -> np.ndarray:

@@ -4,7 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rootpainter_rootfm.learn.evaluation.calibration import THRESHOLDS, ProbabilityCounts, choose_threshold
+from rootpainter_rootfm.learn.evaluation.calibration import (
+    THRESHOLDS,
+    ProbabilityCounts,
+    choose_threshold,
+    mean_dice,
+)
 from rootpainter_rootfm.learn.metrics import Confusion, pooled
 
 maps = arrays(np.float16, (5, 6), elements=st.floats(0, 1, width=16))
@@ -78,3 +83,10 @@ def test_every_dataset_counts_alike_however_many_pixels_it_has():
     # At 0.3 the small one is perfect, at 0.6 the large one; at 0.6 the small one has nothing left.
     assert choose_threshold({"small": small, "large": large}) == pytest.approx(0.3, abs=0.051)
     assert choose_threshold({"both": small + large}) == pytest.approx(0.6, abs=0.051)
+
+
+def test_a_dataset_without_root_decides_nothing_unless_there_is_no_other():
+    bare = said(0.9, 0.0, 10)
+    assert choose_threshold({"a": separated(0.3), "bare": bare}) == choose_threshold({"a": separated(0.3)})
+    np.testing.assert_array_equal(mean_dice({"a": separated(0.3), "bare": bare}), separated(0.3).dice)
+    assert choose_threshold({"bare": bare}) == pytest.approx(0.91, abs=0.011)

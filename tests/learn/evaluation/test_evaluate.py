@@ -1,6 +1,8 @@
 import csv
 import json
 import os
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from rootpainter_rootfm.errors import Cancelled, DataError
 from rootpainter_rootfm.learn.data import Dataset, Item, Truth, read_datasets
 from rootpainter_rootfm.learn.evaluation import sheets
 from rootpainter_rootfm.learn.evaluation.evaluate import Method, Summary, by_dataset, evaluate, probabilities
-from rootpainter_rootfm.learn.evaluation.report import check_report, write_evaluation
+from rootpainter_rootfm.learn.evaluation.report import check_report, warnings, write_evaluation
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import datasets, photograph, write_data, write_manifest
 from tests.segment.helpers import segmenter
@@ -149,7 +151,8 @@ def test_an_annotation_that_was_erased_adds_nothing_to_the_mean(tmp_path):
     items = [Item(tmp_path / "a.png", annotation=tmp_path / f"{name}.png", split="val") for name in ("note", "erased")]
     nothing = Method({}, lambda image: (np.zeros(image.shape[:2], bool), None))
     rows = [evaluate(nothing, [Dataset("beans", (item,))], tmp_path / item.annotation.stem)[0] for item in items]
-    assert Summary.of(rows).mean_dice == 0 and Summary.of(rows[1:]).mean_dice == 1
+    assert Summary.of(rows).mean_dice == 0
+    assert Summary.of(rows[1:]).dice is Summary.of(rows[1:]).mean_dice is None
 
 
 def test_a_segmenter_is_measured_with_its_own_threshold(sets, tmp_path):
@@ -180,6 +183,29 @@ def test_the_report_says_everything_in_tables_rows_and_pictures(sets, tmp_path):
     assert Image.open(tmp_path / "sheets" / "sand.jpg").width >= 3 * 96
 
 
+def test_what_cannot_be_said_is_a_dash_and_no_part_of_a_mean(sets, tmp_path):
+    nothing = Method({}, lambda image: (np.zeros(image.shape[:2], bool), np.zeros(image.shape[:2], np.float16)))
+    rows = evaluate(nothing, sets[:1], tmp_path) + evaluate(Bright().method, sets[1:], tmp_path / "clay")
+    shutil.copytree(tmp_path / "clay" / "pictures", tmp_path / "pictures", dirs_exist_ok=True)
+    table = [line for line in write_evaluation(tmp_path, rows, {}, {}, {}).splitlines() if line.startswith("|")]
+    assert table[2].startswith("| sand | 2 | 0.000 | 0.000 | – | 0.000 | – | 0.000 |")
+    assert table[4].startswith("| mean of datasets | 4 | 0.500 | 0.500 | 1.000 | 0.500 | 1.000 | 0.500 |")
+    with open(tmp_path / "images.csv", newline="", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    assert (row["dice"], row["precision"], row["recall"]) == ("0.0000", "", "0.0000")
+
+
+def test_masks_that_are_root_for_the_most_part_are_said_to_be_inverted(sets, tmp_path):
+    for item in sets[1].items:
+        Image.fromarray(~np.asarray(Image.open(item.mask))).save(item.mask)
+    rows = evaluate(Bright().method, sets, tmp_path)
+    (sentence,) = warnings(rows)
+    assert sentence.startswith("More than half of clay is root: its masks may be inverted")
+    assert sentence in write_evaluation(tmp_path, rows, {}, {}, {}).splitlines()
+    # Annotations show what matters, and that may be root for the most part.
+    assert not warnings([replace(row, lines=None) for row in rows])
+
+
 def test_a_report_is_not_replaced_by_one_of_other_images(sets, tmp_path):
     check_report(tmp_path, ["sand"], "test")
     write_evaluation(tmp_path, evaluate(Bright().method, sets, tmp_path), {"splits": "test"}, {}, {})
@@ -188,6 +214,8 @@ def test_a_report_is_not_replaced_by_one_of_other_images(sets, tmp_path):
         check_report(tmp_path, ["sand"], "test")
     with pytest.raises(DataError, match=r"report on other images \(sand, clay; test\).*--out"):
         check_report(tmp_path, ["sand", "clay"], "val")
+    write_evaluation(tmp_path, evaluate(Bright().method, sets, tmp_path), {"splits": "val, test"}, {}, {})
+    check_report(tmp_path, ["sand", "clay"], "test, val")
 
 
 def test_a_picture_colours_what_was_found_missed_and_marked_wrongly(monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -166,9 +167,36 @@ def test_a_stage_that_was_done_with_other_images_is_refused_and_an_old_one_that_
         run(more, folder, SETUP, ["sand"])
     for path in folder.rglob(RESULT):
         result = json.loads(path.read_text(encoding="utf-8"))
-        old = {name: value for name, value in result.items() if name not in ("datasets", "images")}
+        old = {name: value for name, value in result.items() if name not in ("datasets", "images", "contents")}
         path.write_text(json.dumps(old), encoding="utf-8")
     assert set(run(more, folder, SETUP, ["sand"])["sand"]) == {*STAGES, *BASELINES}
+
+
+@pytest.mark.parametrize("file", ["images/clay0.png", "masks/clay1.png"])
+def test_a_stage_that_was_done_with_other_pixels_is_refused_unless_it_is_an_old_one(done, data, tmp_path, file):
+    folder = copied(done[0], tmp_path / "copy")
+    sets = read_datasets(shutil.copytree(data, tmp_path / "data"))
+    changed = tmp_path / "data" / "clay" / file
+    os.utime(changed, ns=(1, 1))  # the same in another file
+    assert set(run(sets, folder, SETUP, ["sand"])["sand"]) == {*STAGES, *BASELINES}
+    Image.fromarray(255 - np.asarray(Image.open(changed).convert("L"))).save(changed)
+    with pytest.raises(DataError, match="zero-shot was trained and measured on other images or masks"):
+        run(sets, folder, SETUP, ["sand"])
+    for path in folder.rglob(RESULT):
+        result = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({name: result[name] for name in result if name != "contents"}), encoding="utf-8")
+    assert set(run(sets, folder, SETUP, ["sand"])["sand"]) == {*STAGES, *BASELINES}
+
+
+def test_a_file_is_read_once_for_all_stages(done, sets, monkeypatch):
+    seen = []
+    protocol._contents.cache_clear()
+    monkeypatch.setattr(protocol, "sha256", lambda path: str(seen.append(path)))
+    for fold in (protocol._Fold(one, [], done[0], SETUP, None, None) for one in sets):
+        for stage in STAGES:
+            fold._images(stage)
+    protocol._contents.cache_clear()
+    assert len(seen) == len(set(seen)) == 2 * 6
 
 
 def test_every_result_says_how_it_was_made_and_shows_pictures(done):

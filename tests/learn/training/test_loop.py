@@ -1,16 +1,20 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
 from rootpainter_rootfm.learn.data import Dataset
-from rootpainter_rootfm.learn.training import loop, record, state, validation
+from rootpainter_rootfm.learn.training import distributed, loop, record, state, validation
+from rootpainter_rootfm.learn.training.distributed import Group
 from rootpainter_rootfm.learn.training.loop import Rhythm, Start, train
 from rootpainter_rootfm.learn.training.plan import TrainPlan
+from rootpainter_rootfm.learn.training.trained import card_of
 from rootpainter_rootfm.model.library import load_model
 from rootpainter_rootfm.progress import CancelToken
 from tests.learn.helpers import datasets
@@ -100,7 +104,7 @@ def test_a_training_killed_in_its_last_validation_validates_when_it_goes_on(sets
 def test_a_mask_that_cannot_be_read_is_named_in_one_sentence(tmp_path, workers):
     sets = datasets(tmp_path)
     broken = sets[0].items[0].mask
-    broken.write_bytes(b"nothing")
+    broken.write_bytes(broken.read_bytes()[:60])  # all of its header is there
     with pytest.raises(MaskError) as error:
         train(sets[:1], replace(PLAN, steps=200, drawn=0.0), tmp_path / "run", rhythm=replace(RHYTHM, workers=workers))
     assert str(broken) in str(error.value) and "Traceback" not in str(error.value)
@@ -108,10 +112,20 @@ def test_a_mask_that_cannot_be_read_is_named_in_one_sentence(tmp_path, workers):
 
 def test_a_missing_file_is_named_before_anything_is_learnt(tmp_path):
     sets = datasets(tmp_path)
-    sets[1].items[-1].mask.unlink()
+    sets[1].split("val").items[-1].mask.unlink()
     with pytest.raises(DataError, match=r"is missing\. Put it back"):
         train(sets, PLAN, tmp_path / "run", rhythm=RHYTHM)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mask_of_another_size_is_named_before_anything_is_learnt_unless_its_image_is_not_used(tmp_path):
+    sets = datasets(tmp_path)
+    Image.new("1", (96, 79)).save(sets[0].split("test").items[0].mask)
+    train(sets, replace(PLAN, steps=1), tmp_path / "run", rhythm=RHYTHM)
+    Image.new("1", (96, 79)).save(sets[0].split("train").items[-1].mask)
+    with pytest.raises(DataError, match=r"sand3\.png has 96×79 pixels, its image 96×80"):
+        train(sets, PLAN, tmp_path / "other", rhythm=RHYTHM)
+    assert not (tmp_path / "other").exists()
 
 
 def test_images_that_come_to_be_validated_on_later_have_no_dice_before(tmp_path):
@@ -159,8 +173,63 @@ def test_another_plan_or_other_data_in_the_folder_is_refused(sets, whole):
 
 
 def test_nothing_to_learn_from_is_refused(sets, tmp_path):
-    with pytest.raises(DataError, match="train row"):
-        train([one.split("val") for one in sets], PLAN, tmp_path, rhythm=RHYTHM)
+    with pytest.raises(DataError, match="train row.*There are rows of test, val"):
+        train([one.split("val", "test") for one in sets], PLAN, tmp_path, rhythm=RHYTHM)
+
+
+def test_a_dataset_with_the_name_of_a_column_of_the_log_is_refused(sets, tmp_path):
+    with pytest.raises(DataError, match=r"cannot be named loss, as a column of log\.csv is"):
+        train([replace(sets[0], name="loss")], PLAN, tmp_path, rhythm=RHYTHM)
+
+
+def moved(dataset, **splits):
+    """The dataset with rows of other splits."""
+    return replace(
+        dataset, items=tuple(replace(item, split=splits.get(item.split, item.split)) for item in dataset.items)
+    )
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ({"train": "test", "test": "train"}, r"has used sand0\.png of sand as a train row, but now it is a test row"),
+        ({"val": "test"}, r"has used sand1\.png of sand as a val row, but now it is a test row"),
+        ({"train": "val", "val": "train"}, r"has used sand0\.png of sand as a train row, but now it is a val row"),
+    ],
+)
+def test_an_image_that_was_learnt_from_is_never_measured_on(sets, whole, tmp_path, splits, said):
+    folder = tmp_path / "moved"
+    shutil.copytree(whole[0], folder)
+    longer = replace(PLAN, steps=5)
+    with pytest.raises(DataError, match=said):
+        train([moved(sets[0], **splits), sets[1]], longer, folder, rhythm=RHYTHM)
+    note = record.read_record(folder)
+    assert note["images"]["sand"] == {"train": ["sand0.png", "sand3.png"], "val": ["sand1.png", "sand4.png"]}
+    del note["images"]  # as in old records
+    (folder / "record.json").write_text(json.dumps(note), encoding="utf-8")
+    train([moved(sets[0], **splits), sets[1]], longer, folder, rhythm=RHYTHM)
+    assert "images" in record.read_record(folder)
+
+
+def test_an_image_that_was_learnt_from_once_is_remembered(sets, whole, tmp_path):
+    folder = tmp_path / "remembered"
+    shutil.copytree(whole[0], folder)
+    fewer = replace(sets[0], items=sets[0].items[1:])
+    train([fewer, sets[1]], replace(PLAN, steps=5), folder, rhythm=RHYTHM)
+    assert record.read_record(folder)["images"]["sand"]["train"] == ["sand0.png", "sand3.png"]
+
+
+def test_a_training_that_is_finished_at_another_rate_stays_as_it_is(sets, whole, tmp_path):
+    folder = tmp_path / "rate"
+    shutil.copytree(whole[0], folder)
+    before = (folder / "plan.json").read_bytes()
+    for other in ({"rate": 0.5}, {"cooldown": 1.0}):
+        with pytest.raises(
+            DataError, match=r"is finished at another rate \(0\.001, cool-down 0\.25\); give more --steps"
+        ):
+            train(sets, replace(PLAN, **other), folder, rhythm=RHYTHM)
+    assert (folder / "plan.json").read_bytes() == before
+    assert train(sets, replace(PLAN, steps=5, rate=0.5), folder, rhythm=RHYTHM).step == 5
 
 
 def test_a_loss_that_is_no_number_leaves_weights_and_statistics_alone(sets, fresh_network, tmp_path, monkeypatch):
@@ -168,6 +237,45 @@ def test_a_loss_that_is_no_number_leaves_weights_and_statistics_alone(sets, fres
     trained = train(sets, replace(PLAN, steps=2), tmp_path, rhythm=Rhythm(100, 100, 0))
     assert trained.step == 2
     assert_same(weights(trained), fresh_network.state_dict())
+
+
+@dataclass(frozen=True)
+class Shared(Group):
+    """This process among several, of which another says no to its questions of these numbers."""
+
+    denied: tuple[int, ...] = ()
+    asked: list = field(default_factory=list)
+
+    def everywhere(self, so):
+        self.asked.append(so)
+        return so and len(self.asked) not in self.denied
+
+
+def test_a_loss_that_is_no_number_in_another_process_is_not_learnt_from_in_this_one(
+    sets, fresh_network, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(distributed, "join", lambda: Shared(denied=(1, 2)))
+    trained = train(sets, replace(PLAN, steps=2), tmp_path, rhythm=Rhythm(100, 100, 0))
+    assert_same(weights(trained), fresh_network.state_dict())
+
+
+def test_a_training_that_is_stopped_in_another_process_stops_in_this_one(sets, tmp_path, monkeypatch):
+    group = Shared(denied=(4,))  # each step asks about its loss and about stopping
+    monkeypatch.setattr(distributed, "join", lambda: group)
+    with pytest.raises(Cancelled):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM, cancel=CancelToken())
+    assert group.asked == [True] * 4 and state.last_state(tmp_path)["step"] == 2
+
+
+def test_a_full_disk_is_one_sentence_with_the_file(sets, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(DataError, match=r"best\.pt cannot be written: No space left on device\."):
+        train(sets, PLAN, tmp_path / "best", rhythm=RHYTHM)
+    with pytest.raises(DataError, match=r"last\.pt cannot be written: No space left on device\."):
+        train([one.split("train") for one in sets], PLAN, tmp_path / "last", rhythm=RHYTHM)
 
 
 def test_what_a_training_writes_down(sets, whole):
@@ -188,6 +296,16 @@ def test_the_best_weights_can_be_used_where_they_lie(whole):
     network, card = load_model(whole[0] / "best.pt")
     assert_same(network.state_dict(), torch.load(whole[0] / "best.pt", weights_only=True))
     assert card.name == "best"
+
+
+def test_the_best_weights_are_looked_for_anew_where_they_are_gone(sets, whole, tmp_path):
+    folder = tmp_path / "gone"
+    shutil.copytree(whole[0], folder)
+    (folder / "best_step.json").write_text('{"step": 4, "dice": 0.99}', encoding="utf-8")
+    (folder / "best.pt").unlink()
+    train(sets, replace(PLAN, steps=5), folder, rhythm=Rhythm(100, 1, 0))
+    assert (folder / "best.pt").is_file()
+    assert json.loads((folder / "best_step.json").read_text(encoding="utf-8"))["step"] == 5
 
 
 def test_the_best_weights_stay_when_a_prolonged_training_is_worse_on_its_way(sets, whole, tmp_path, monkeypatch):
@@ -217,10 +335,8 @@ def test_the_best_weights_are_measured_again_when_there_are_other_images_to_vali
     best = json.loads((run / "best_step.json").read_text(encoding="utf-8"))
     if not noted:
         (run / "best_step.json").write_text(json.dumps({"step": best["step"], "dice": best["dice"]}), encoding="utf-8")
-    moved = Dataset(
-        "sand", tuple(replace(item, split="train" if item.split == "val" else "val") for item in sets[0].items)
-    )
-    train([moved, sets[1]], replace(PLAN, steps=5), run, rhythm=RHYTHM)
+    others = moved(sets[0], val="train", test="val")
+    train([others, sets[1]], replace(PLAN, steps=5), run, rhythm=RHYTHM)
     kept = json.loads((run / "best_step.json").read_text(encoding="utf-8"))
     assert best["step"] == 2 and next(looks, None) is None
     assert (kept["step"], kept["dice"]) == ((5, 0.4) if noted else (2, 0.6))
@@ -264,3 +380,55 @@ def test_given_weights_are_where_a_training_begins_and_a_candidate_for_the_best(
     assert_same(state.chosen_weights(tmp_path), start)
     moved = [name for name in start if not torch.equal(start[name], weights(trained)[name])]
     assert moved and not any("running" in name or "num_batches" in name for name in moved)
+
+
+@pytest.fixture(scope="module")
+def models(fresh_network):
+    """Two starting models."""
+    weights = fresh_network.state_dict()
+    other = {name: 2 * tensor if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    return [Start(one, card_of(one, name, (32,))) for name, one in (("first", weights), ("other", other))]
+
+
+def test_a_training_is_gone_on_with_only_from_the_model_that_it_began_with(sets, whole, models, tmp_path):
+    first, other = models
+    with pytest.raises(DataError, match=r"begun from random weights, not with first \(sha256 .*Leave --start out"):
+        train(sets, PLAN, whole[0], rhythm=RHYTHM, start=first)
+    plan = replace(PLAN, steps=1)
+    train(sets, plan, tmp_path, rhythm=RHYTHM, start=first)
+    with pytest.raises(DataError, match=r"begun with first \(sha256 .*, not with other \(sha256 "):
+        train(sets, replace(PLAN, steps=2), tmp_path, rhythm=RHYTHM, start=other)
+    for start in (first, None):
+        train(sets, plan, tmp_path, rhythm=RHYTHM, start=start)
+    assert record.read_record(tmp_path)["model"]["name"] == "first"
+
+
+def test_a_training_that_ended_before_its_first_checkpoint_is_begun_anew(sets, models, tmp_path, monkeypatch):
+    first, other = models
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(sets[:1], replace(PLAN, decay=0.5), tmp_path, rhythm=RHYTHM, start=first)
+    assert_same(state.chosen_weights(tmp_path), first.weights)
+    train(sets, replace(PLAN, steps=1), tmp_path, rhythm=Rhythm(100, 100, 0), start=other)
+    kept, note = state.chosen_weights(tmp_path), record.read_record(tmp_path)
+    assert any(not torch.equal(kept[name], first.weights[name]) for name in kept)
+    assert note["model"]["name"] == "other" and note["datasets"] == ["clay", "sand"] and len(note["starts"]) == 1
+    with open(tmp_path / "log.csv", encoding="utf-8") as file:
+        assert {"sand", "clay"} <= set(next(csv.DictReader(file)))
+
+
+def test_the_best_weights_of_a_training_whose_checkpoint_is_lost_are_kept(sets, whole, tmp_path):
+    folder = tmp_path / "lost"
+    shutil.copytree(whole[0], folder)
+    (folder / "last.pt").unlink()
+    (folder / "best_step.json").write_text('{"step": 3, "dice": 0.5}', encoding="utf-8")
+    with pytest.raises(DataError, match=r"holds best\.pt of an earlier training, but no last\.pt"):
+        train(sets, PLAN, folder, rhythm=RHYTHM)
+    assert (folder / "best.pt").is_file() and (folder / "record.json").is_file()
+    (folder / "best.pt").rename(folder / "kept.pt")
+    assert train(sets, replace(PLAN, steps=1), folder, rhythm=RHYTHM).step == 1

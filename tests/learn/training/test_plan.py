@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -28,7 +29,12 @@ def test_a_plan_survives_its_file_and_old_files_lack_newer_entries():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"tile_sizes": (100,)}, {"tile_sizes": ()}, {"tile_sizes": (0,)}, {"steps": 0}, {"batch": 0}, {"scale": (2, 1)}],
+    [
+        *({"tile_sizes": (100,)}, {"tile_sizes": ()}, {"tile_sizes": (0,)}, {"steps": 0}, {"batch": 0}),
+        *({"scale": (2, 1)}, {"scale": (1, math.inf)}, {"drawn": 1.1}, {"drawn": -0.1}, {"transplanted": 2}),
+        *({"cooldown": math.nan}, {"average": 1.5}, {"rate": 0}, {"rate": math.inf}, {"clip": 0}),
+        *({"warmup": -1}, {"decay": -1}, {"seed": -1}),
+    ],
 )
 def test_what_cannot_be_planned_is_refused(wrong):
     with pytest.raises(DataError):

@@ -1,0 +1,144 @@
+"""Whether a training may begin, or go on with what its folder holds, and what is noted before it does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import DataError
+from ...files import write_text
+from ...model.card import ModelCard
+from ..data import Dataset, check_files, named_items, splits_of
+from . import record
+from .curves import BEST_STEP, COLUMNS, LOG, best_step
+from .plan import TrainPlan
+from .state import BEST, LAST
+
+PLAN = "plan.json"
+
+
+def check(
+    datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, model: ModelCard | None, step: int | None, often: int
+) -> None:
+    """Finds out what is wrong before hours have gone by; nothing is written.
+
+    Args:
+        datasets: with all their items.
+        plan: what is to be done.
+        folder: of the training.
+        model: to begin with, if it is one that a card may name.
+        step: that the folder's last checkpoint is of; None where there is none.
+        often: every so many steps there is a checkpoint.
+
+    Raises:
+        DataError, ImageError, MaskError: no image to learn from, files that are missing or do not fit, or the folder
+            holds a training under another plan, on other data, of another model or of more steps.
+    """
+    if not any(dataset.split("train").items for dataset in datasets) and plan.drawn < 1:
+        raise DataError(
+            "None of the datasets has a train row: there is nothing to learn from. There are rows of "
+            f"{splits_of(datasets) or 'no split at all'}."
+        )
+    taken = sorted(set(COLUMNS) & set(record.learning(datasets)))
+    if taken:
+        raise DataError(f"A dataset cannot be named {taken[0]}, as a column of {LOG} is: give it another name.")
+    if step is None:
+        _check_nothing_is_lost(folder, often)
+    else:
+        _check_plan(plan, folder, step)
+        noted = record.read_record(folder)
+        _check_data(datasets, folder, noted)
+        _check_model(folder, model, noted)
+    for dataset in datasets:
+        for item in dataset.split("train", "val").items:
+            check_files(item)
+
+
+def begin_anew(folder: Path) -> None:
+    """Removes what a training left that ended before its first checkpoint."""
+    for name in (BEST, BEST_STEP, LOG, record.RECORD):
+        (folder / name).unlink(missing_ok=True)
+
+
+def note(
+    datasets: Sequence[Dataset],
+    plan: TrainPlan,
+    folder: Path,
+    model: ModelCard | None,
+    step: int,
+    device: str | torch.device,
+) -> None:
+    """Writes down what is about to be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / PLAN, plan.to_json())
+    now = {"step": step, **record.describe(device)}
+    record.write_record(folder, datasets, model, now, finished=step == plan.steps)
+
+
+def _check_nothing_is_lost(folder: Path, often: int) -> None:
+    """Without a checkpoint the best weights may only be those of a training that had none yet."""
+    if (folder / BEST).is_file() and best_step(folder).get("step", often + 1) > often:
+        raise DataError(
+            f"{folder} holds {BEST} of an earlier training, but no {LAST} to go on from. Put that back, or move {BEST} "
+            "away to begin anew."
+        )
+
+
+def _check_plan(plan: TrainPlan, folder: Path, step: int) -> None:
+    file = folder / PLAN
+    before = TrainPlan.from_json(file.read_text(encoding="utf-8")) if file.is_file() else plan
+    if _but_for_schedule(before) != _but_for_schedule(plan):
+        raise DataError(
+            f"{folder} holds a training under another plan ({PLAN}). "
+            "Only --steps, --cooldown and --rate may change; choose another folder for a new training."
+        )
+    if step > plan.steps:
+        raise DataError(f"{folder} holds a training of {step} steps already: choose more than that.")
+    if step == plan.steps and (before.rate, before.cooldown) != (plan.rate, plan.cooldown):
+        raise DataError(
+            f"{folder} is finished at another rate ({before.rate:g}, cool-down {before.cooldown:g}); give more --steps "
+            "to go on, or choose another folder."
+        )
+
+
+def _but_for_schedule(plan: TrainPlan) -> tuple[object, ...]:
+    return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown", "rate"))
+
+
+def _check_data(datasets: Sequence[Dataset], folder: Path, noted: Mapping[str, Any]) -> None:
+    learnt, learning = noted.get("datasets"), record.learning(datasets)
+    # Records of old trainings name those with test rows alone, too.
+    if learnt is not None and not set(learning) <= set(learnt) <= {dataset.name for dataset in datasets}:
+        raise DataError(
+            f"{folder} holds a training on {', '.join(learnt)}, not on {', '.join(learning)}. "
+            "Choose another folder for a new training."
+        )
+    for dataset in datasets:
+        images = noted.get("images", {}).get(dataset.name, {})
+        former = {name: split for split in ("val", "train") for name in images.get(split, ())}
+        for name, item in named_items(dataset):
+            split = former.get(name)
+            if (item.split == "test" and split) or (item.split == "val" and split == "train"):
+                raise DataError(
+                    f"{folder} has used {name} of {dataset.name} as a {split} row, but now it is a {item.split} row, "
+                    "which must be unseen. Put the splits back, or choose another folder for a new training."
+                )
+
+
+def _check_model(folder: Path, model: ModelCard | None, noted: Mapping[str, Any]) -> None:
+    if model is None:
+        return
+    before = noted.get("model")
+    if before is None:
+        begun = "from random weights"
+    elif before["sha256"] == model.sha256:
+        return
+    else:
+        begun = f"with {before['name']} (sha256 {before['sha256'][:8]})"
+    raise DataError(
+        f"{folder} holds a training that was begun {begun}, not with {model.name} (sha256 {model.sha256[:8]}). Leave "
+        "--start out to go on with it, or choose another folder for a new training."
+    )
