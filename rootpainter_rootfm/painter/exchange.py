@@ -42,6 +42,8 @@ class Heartbeat:
     local_paths: bool = False
     job: Mapping[str, Any] | None = None
     project: str | None = None
+    training: str = ""
+    """The project that is being trained, also while masks go first; empty where there is none."""
     last_error: Mapping[str, Any] | None = None
     stopped: bool = False
 
@@ -49,11 +51,6 @@ class Heartbeat:
     def identity(self) -> tuple[str, int]:
         """Which process it is: host and process number."""
         return self.host, self.pid
-
-    @property
-    def training(self) -> str:
-        """The project that is being trained, also while a folder goes first; empty where there is none."""
-        return (self.project or "") if self.state == "training" or self.job else ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,7 @@ def read_heartbeat(folder: Path) -> Heartbeat | None:
             local_paths=bool(found.get("local_paths")),
             job=found.get("job"),
             project=found.get("project"),
+            training=str(found.get("training") or ""),
             last_error=found.get("last_error"),
             stopped=bool(found.get("stopped")),
         )

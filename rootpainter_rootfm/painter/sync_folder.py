@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from PyQt5 import QtWidgets
@@ -54,13 +55,13 @@ def settle(given: Path | None) -> Path | None:
     folder = given or saved_folder()
     if folder is not None and (given or folder.is_dir()):
         make_complete(folder)
-        return folder.absolute()
+        return Path(os.path.abspath(folder))  # RootPainter compares paths by their words, so no ".." may be in them
     chosen = _ask(folder)
     if chosen is None:
         return None
     make_complete(chosen)
     save_folder(chosen)
-    return chosen.absolute()
+    return Path(os.path.abspath(chosen))
 
 
 def _ask(lost: Path | None) -> Path | None:

@@ -30,6 +30,7 @@ class SegmentRequest:
         mask_format: How to write masks.
         settings: How to segment.
         again: Make masks anew that are there already.
+        batch: The window's name for masks of many images of a project, or empty.
         confidence, preview: Write these too.
         job: The window's name for this work, or empty.
         messages: The project's folder for messages.
@@ -45,6 +46,7 @@ class SegmentRequest:
     mask_format: MaskFormat
     settings: SegmentSettings
     again: bool
+    batch: str
     confidence: bool
     preview: bool
     job: str
@@ -70,8 +72,20 @@ class SegmentRequest:
         return self.output / (Path(name).stem + self.mask_format.suffix)
 
     def wanted(self, name: str) -> bool:
-        """Whether the image still needs a mask; like RootPainter's trainer, one that is there is kept unless asked."""
-        return self.again or not self.target(name).exists()
+        """Whether the image still needs a mask; like RootPainter's trainer, one that is there is kept unless asked.
+
+        Of many that are to be made anew, one is kept whose image has been annotated meanwhile: training takes it, where
+        nothing is painted, for seen and right.
+        """
+        if not self.target(name).exists():
+            return True
+        return self.again and not (self.batch and self._annotated(name))
+
+    def _annotated(self, name: str) -> bool:
+        if self.model_dir is None:
+            return False
+        folder = self.model_dir.parent / "annotations"
+        return any((folder / part / f"{Path(name).stem}.png").exists() for part in ("train", "val"))
 
     @classmethod
     def parse(cls, instruction: Instruction, sync: SyncFolder) -> SegmentRequest:
@@ -106,6 +120,7 @@ class SegmentRequest:
             mask_format=_format(content),
             settings=SegmentSettings.from_dict(own.get("settings") or {}),
             again=own.get("again") is True,
+            batch=str(own.get("batch") or ""),
             confidence=own.get("confidence") is True,
             preview=own.get("preview") is True,
             job=str(own.get("job") or ""),

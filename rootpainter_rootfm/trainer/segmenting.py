@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Cancelled, ImageError, RootFMError
+from ..errors import Cancelled, ImageError, MaskError, RootFMError
 from ..progress import CancelToken
 from .jobs import JobFile
 from .logs import Journal
@@ -102,6 +102,8 @@ class ProjectSegmenting:
             overwrite=True,
             confidence=request.confidence,
         )
+        if request.batch and request.again and _is_made(job, request.images / name):
+            return  # before the trainer was started anew
         tiles: list[int] = []
         try:
             failed = job.run(cancel=self._token, tiles=lambda done, *_: tiles.append(done)).failed
@@ -111,7 +113,7 @@ class ProjectSegmenting:
         if failed:
             self._failed[name] = failed[0].cause
             self._in_vain = self._in_vain or bool(tiles)  # An image that cannot be read costs little.
-        elif len(self._names) > 1 and not request.again:  # Else the next start makes it once more.
+        elif len(self._names) > 1 and (request.batch or not request.again):  # Else the next start makes it once more.
             self._further(self.instruction)
 
 
@@ -240,6 +242,16 @@ class FolderSegmenting:
             self._show(job, len(self.request.names), "")
         self._file.end("done", message, SHEET if job is not None and job.preview else None)
         self._journal.tell(message, self.request.messages)
+
+
+def _is_made(job: FolderJob, image: Path) -> bool:
+    """Whether the mask that the job would make is there."""
+    from ..segment import provenance
+
+    try:
+        return provenance.finished(job.target(image), image, job.how, job.extras(image)) is not None
+    except (MaskError, OSError):
+        return False
 
 
 class _Pause:

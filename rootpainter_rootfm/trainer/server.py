@@ -250,6 +250,7 @@ class Server:
         folder = job.output.relative_to(self.sync.root) if job and job.output.is_relative_to(self.sync.root) else None
         return self._machine | {
             "state": "segmenting" if segmenting else "training" if training else "idle",
+            "training": training.project if training is not None else None,
             "unet": self._unet.installed,
             "local_paths": self.sync.allow_local_paths,
             "job": {"id": job.job, "folder": (folder or job.output).as_posix()} if job is not None else None,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .fine_tuning import FineTuning
 from .instructions import Instruction, InstructionBox
 from .logs import Journal
 from .models import Models, is_unet, newest
 from .paths import SyncFolder
-from .requests import TrainingRequest, absolute
+from .requests import TrainingRequest, absolute, find_messages
 from .unet import UNetTrainer
 from .worker import Worker
 
@@ -63,10 +65,27 @@ class Trainings:
         return request.instruction
 
     def stop(self, instruction: Instruction) -> bool:
-        """Stops the training in progress and all that wait; whether the outcome comes later."""
-        self._drop_next()
-        for waiting in self._box.withdraw(lambda waiting: waiting.name == "start_training"):
+        """Stops the training in progress and all that wait; whether the outcome comes later.
+
+        Only those of the project that asks, where it says which that is, and its user hears what else is going on.
+        """
+        asking = find_messages(instruction.content, self._sync)
+
+        def is_meant(messages: Path | None) -> bool:
+            return asking is None or messages == asking
+
+        waited = self._next is not None and is_meant(self._next.messages)
+        if waited:
+            self._drop_next()
+        for waiting in self._box.withdraw(
+            lambda other: other.name == "start_training" and is_meant(find_messages(other.content, self._sync))
+        ):
             self._fine_tuning(TrainingRequest.parse(waiting, self._sync)).drop()
+        current = self.request
+        if current is not None and not is_meant(current.messages):
+            if not waited:
+                self._journal.tell(f"Nothing was stopped, for {current.project} is being trained", asking)
+            return False
         if self._unet.training is not None:
             self._unet.stop_training(instruction, absolute(instruction.content, self._sync))
             return True

@@ -31,7 +31,7 @@ def test_folder_that_goes_on_from_an_earlier_window_is_listed_and_named(window, 
     expected = "The folder masks is being segmented, 3 of 9 done."
     qtbot.waitUntil(lambda: window.rootfm_closing._work() == expected, timeout=10_000)
     window.rootfm_menu._build()
-    trainer.heartbeat = replace(trainer.heartbeat, project="oats")
+    trainer.heartbeat = replace(trainer.heartbeat, training="oats")
     assert window.rootfm_closing._work() == f"{expected}\nThe project oats is being trained."
     jobs = next(action.menu() for action in window.rootfm_menu.menu.actions() if action.menu())
     assert jobs.isEnabled() and entry(jobs.actions(), "masks: running, 3 of 9")

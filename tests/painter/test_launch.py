@@ -63,6 +63,13 @@ def test_given_folder_is_used_and_not_remembered(qapp, tmp_path):
     assert not sync_folder.settings_file().exists()
 
 
+def test_given_folder_may_lie_beside(qapp, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "sync").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert sync_folder.settle(Path("..", "sync")) == tmp_path / "sync"
+
+
 def test_given_folder_that_is_not_there_is_not_made(qapp, tmp_path):
     with pytest.raises(HostError, match=r"There is no folder .*given"):
         sync_folder.settle(tmp_path / "given")

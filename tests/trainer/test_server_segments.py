@@ -173,6 +173,27 @@ def test_a_projects_batch_can_be_stopped_and_the_image_on_screen_still_comes(at_
     assert at_work.heart()["last_error"] is None
 
 
+def test_a_batch_leaves_masks_of_images_that_were_annotated_meanwhile_and_what_it_has_made(at_work):
+    names = [f"{number}.png" for number in range(8)]
+    at_work.images(names)
+    made = at_work.root / "projects/p/segmentations"
+    for name in names:
+        masks.write(np.zeros((64, 96), bool), made / name)
+    old = (made / "7.png").read_bytes()
+    own = {"rootfm": {"batch": "b1", "again": True, "confidence": True}}
+    batch = at_work.send("segment", at_work.image_content(names) | own)
+    at_work.server.tick()
+    while not (made / ".rootfm/1.json").exists():
+        at_work.server.worker.do_next()
+    at_work.annotate("7.png")
+    stamp = (made / "0.png").stat().st_mtime_ns
+    at_work.end()  # and a new trainer goes on
+    at_work.start()
+    assert at_work.settle(batch) == "executed"
+    assert (made / "7.png").read_bytes() == old and (made / ".rootfm/6.json").exists()
+    assert (made / "0.png").stat().st_mtime_ns == stamp
+
+
 @pytest.mark.parametrize("seen", ["while it runs", "once it has failed"])
 def test_a_cancelled_job_that_fails_is_not_tried_again(at_work, monkeypatch, seen):
     def segmenter(self, request):

@@ -50,11 +50,24 @@ def test_a_third_start_is_answered_as_one_beside_a_running_training(stopping):
 def test_a_second_stop_ends_what_waits(stopping):
     file = stopping.send("start_training", stopping.training_content("q"))
     stopping.server.tick()
-    stopping.send("stop_training", STOP)
+    stopping.send("stop_training", {"message_dir": "projects/q/messages"})
     assert stopping.settle(file, 20) == "executed"
     assert "Training stopped" in stopping.messages("q")
     stopping.turn()
     assert started(stopping) is None
+
+
+def test_who_stops_in_another_project_stops_nothing_and_hears_what_is_trained(world, model):
+    world.project(model=model)
+    world.project("q", model=model)
+    world.images(["a.png"])
+    world.start()
+    first = world.send("start_training", world.training_content())
+    world.turn()
+    assert world.settle(world.send("stop_training", {"message_dir": "projects/q/messages"}), 20) == "executed"
+    assert started(world) == first and not world.server.worker.training.stopping
+    assert "Nothing was stopped, for p is being trained" in world.messages("q")
+    assert world.heart()["training"] == "p"
 
 
 def test_what_waits_when_the_trainer_ends_does_not_begin_by_itself_at_its_next_start(stopping):

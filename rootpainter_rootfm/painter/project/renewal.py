@@ -15,6 +15,7 @@ from ..exchange import CONFIDENCE, stop_batches
 from ..models.choice import checkpoint_title, instead_of_newest
 from ..session import Session, ask, show_failure
 from ..workers import Task
+from .annotation import UnsavedError, say_unsaved
 from .requests import ask_again, ask_batch
 
 _KEPT = "This image is annotated and keeps its mask; R makes a new one."
@@ -36,6 +37,11 @@ class MaskRenewal(QtCore.QObject):
 
     def all_without_annotation(self) -> None:
         """New masks for every image that the user has not annotated; the annotated ones keep theirs."""
+        try:
+            self._window.save_annotation()  # the one on the screen may be among them
+        except UnsavedError as error:
+            say_unsaved(self._window, error)
+            return
         self._without_annotation(list(self._window.image_fnames), self.these)
 
     def these(self, names: list[str]) -> None:
@@ -127,6 +133,7 @@ class MaskRenewal(QtCore.QObject):
         folders = Path(self._window.train_annot_dir), Path(self._window.val_annot_dir)
         task = Task(lambda cancel, progress: without_annotation(names, folders))
         task.done.connect(then)
+        task.failed.connect(lambda error: show_failure(self._window, "The annotations cannot be looked at", str(error)))
         task.start()
 
     def _shown(self) -> str:
@@ -145,11 +152,14 @@ class MaskRenewal(QtCore.QObject):
 
 
 def without_annotation(names: list[str], folders: tuple[Path, ...]) -> list[str]:
-    """Those of the images that have no annotation in any of the folders."""
+    """Those of the images that have no annotation in any of the folders.
+
+    Raises:
+        OSError: a folder cannot be reached; nobody knows then which images are annotated.
+    """
     annotated = set()
     for folder in folders:
-        if folder.is_dir():
-            annotated |= {Path(file).stem for file in os.listdir(folder) if is_image_name(file)}
+        annotated |= {Path(file).stem for file in os.listdir(folder) if is_image_name(file)}
     return [name for name in names if Path(name).stem not in annotated]
 
 

@@ -13,6 +13,7 @@ from ...errors import ModelError
 from ..host import Host, Seam, wrap
 from ..models import choice
 from ..session import Session, show_failure
+from .annotation import UnsavedError, say_unsaved
 
 PART = "the foundation model's masks in a project"
 SEAMS = (
@@ -109,7 +110,11 @@ def _with_settings(session: Callable[[], Session | None], original: Callable[...
             original(window)
             return
         # What was painted last is saved when the user leaves the image; training needs it now.
-        window.save_annotation()
+        try:
+            window.save_annotation()
+        except UnsavedError as error:
+            say_unsaved(window, error)
+            return
         window.nav.update_nav_label()
         refusal = _cannot_train(shared, window)
         if refusal:
@@ -134,11 +139,9 @@ def _cannot_train(session: Session, window: Any) -> str | None:
             "wrong, then start again."
         )
     beat = session.trainer.heartbeat
-    busy = session.trainer.alive and beat is not None and beat.state == "training"
-    if busy and beat.project and beat.project != Path(window.proj_location).name:
-        return (
-            f"The trainer is training the project '{beat.project}'. Open it and choose Network → Stop training first."
-        )
+    busy = beat.training if session.trainer.alive and beat is not None else ""
+    if busy and busy != Path(window.proj_location).name:
+        return f"The trainer is training the project '{busy}'. Open it and choose Network → Stop training first."
     if session.trainer.expected and session.trainer.unanswered:
         return "No trainer answers for this sync folder. Start one: Models → Trainer…."
     return None

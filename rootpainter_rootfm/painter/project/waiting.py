@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -65,21 +66,15 @@ class MaskWait(QtCore.QObject):
         if waited >= _PATIENCE:
             self._explain(waited, owed)
             if self._given_up:
-                self._let_go_on()
+                let_go_on(self._window)
 
     @property
     def _given_up(self) -> bool:
         """Whether a trainer answers, but does not owe the mask any more, or said that it could not make it."""
         trainer = self._session.trainer
         failed = trainer.heartbeat.last_error if trainer.heartbeat is not None else None
-        said = Path(self._window.image_path).name in str((failed or {}).get("message", ""))
+        said = _names(str((failed or {}).get("message", "")), Path(self._window.image_path).name)
         return trainer.alive and (said or self._without_word >= _LOOKS_WITHOUT_WORD)
-
-    def _let_go_on(self) -> None:
-        """RootPainter waits for the mask before it lets its user go on."""
-        button = self._window.nav.next_image_button
-        button.setText("Save && Next >")
-        button.setEnabled(True)
 
     def _explain(self, waited: float, owed: bool) -> None:
         trainer = self._session.trainer
@@ -133,6 +128,18 @@ class MaskWait(QtCore.QObject):
             self._retract()
         if came and self._window.isVisible() and not os.path.isfile(self._window.seg_path):
             self._window.segment_image([os.path.basename(self._window.image_path)])
+
+
+def _names(message: str, name: str) -> bool:
+    """Whether a message names this file, and not one whose name ends with this one."""
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?!\w)", message) is not None
+
+
+def let_go_on(window: Any) -> None:
+    """RootPainter waits for the mask before it lets its user go on."""
+    button = window.nav.next_image_button
+    button.setText("Save && Next >")
+    button.setEnabled(True)
 
 
 def doing(beat: Heartbeat | None) -> str:

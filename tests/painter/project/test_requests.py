@@ -193,7 +193,7 @@ def test_training_saves_what_was_painted_last(window, sent, project, qtbot):
 def test_training_of_another_project_is_named(window, plugin, project, monkeypatch, qtbot):
     trainer = plugin.session.trainer
     monkeypatch.setattr(type(trainer), "alive", True)
-    trainer.heartbeat = exchange.Heartbeat(1, "lab", 1, "training", "cpu", project="oats")
+    trainer.heartbeat = exchange.Heartbeat(1, "lab", 1, "segmenting", "cpu", project="oats", training="oats")
     window.scene.annot_pixmap.fill(window.scene.foreground_color)
     pick(qtbot, window, "Network", "Start training")
     qtbot.waitUntil(said("training the project 'oats'"))

@@ -217,5 +217,6 @@ def test_click_in_the_list_counts_the_annotation_that_it_saves(panel, window):
 def test_annotated_images_are_left_out(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train" / "two.png").write_bytes(b"")
-    found = without_annotation(["one.jpg", "two.jpg"], (tmp_path / "train", tmp_path / "gone"))
+    (tmp_path / "val").mkdir()
+    found = without_annotation(["one.jpg", "two.jpg"], (tmp_path / "train", tmp_path / "val"))
     assert found == ["one.jpg"]

@@ -24,6 +24,14 @@ def window(launcher, library, sync, monkeypatch, qtbot):
     return ready(qtbot, window)
 
 
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [("one.png cannot be read.", True), ("Failed: one.png", True), ("someone.png cannot be read.", False), ("", False)],
+)
+def test_failure_of_another_image_is_not_this_ones(message, named):
+    assert waiting._names(message, "one.png") is named
+
+
 def test_nobody_takes_the_request(window, qtbot):
     qtbot.waitUntil(said("No trainer answers"), timeout=10_000)
     assert said("rootfm trainer --syncdir")()
