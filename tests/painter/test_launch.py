@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PyQt5 import QtCore, QtWidgets
@@ -139,6 +140,7 @@ def test_error_of_ours_is_shown(launcher, qtbot):
 def test_window_and_library_need_no_torch(tmp_path, sync):
     program = f"""
 import sys
+from pathlib import Path
 from pathlib import Path
 from PyQt5 import QtCore, QtWidgets
 from rootpainter_rootfm.cli.main import build_parser
