@@ -243,8 +243,10 @@ def stop_batches(folder: Path, masks: Path) -> int:
     """
     batches = batches_owed(folder, masks)
     for name, path in batches.items():
-        if path.parent.name == TAKEN or not take_back(path):
-            send(folder, "trainer_status", {"rootfm": {"cancel": name}})
+        if path.parent.name != TAKEN:
+            take_back(path)
+        # In any case: on a synchronised drive a trainer may have taken it before it vanished here.
+        send(folder, "trainer_status", {"rootfm": {"cancel": name}})
     return len(batches)
 
 

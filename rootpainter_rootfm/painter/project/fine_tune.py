@@ -185,6 +185,8 @@ def sentence(state: TrainingState, chosen: str | None = None) -> str:
     """
     if state.state == "failed":
         return state.message or "The cause was not named. Look into the trainer's window: Models → Trainer…."
+    if state.state == "waiting" and state.message and "annotations" not in state.message:
+        return f"{state.message}."
     if state.state == "waiting":
         return "It waits for annotations: paint what the mask got wrong, then go to the next image to save it."
     if state.state == "running":

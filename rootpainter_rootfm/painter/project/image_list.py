@@ -106,7 +106,8 @@ class ImageList(QtWidgets.QDockWidget):
         """Says what is not in the order, and offers to make up for it, or to stop that."""
         waiting, unmeasured = len(self._without_mask()), len(self._unmeasured())
         note = _note(waiting, unmeasured, len(self._rows))
-        self.note.setText(f"Masks are being made. {note}" if self._being_made else note)
+        doing = "Masks wait for a trainer." if self._session.trainer.unanswered else "Masks are being made."
+        self.note.setText(f"{doing} {note}" if self._being_made else note)
         idle = not self._being_made
         self.stop_button.setVisible(self._being_made)
         self.rest_button.setVisible(idle and waiting > 0)
