@@ -24,7 +24,7 @@ from .opening import Unreadable, opened
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 OTHER_PICTURES = (
-    *(".heic", ".heif", ".avif", ".webp", ".gif", ".jp2", ".jxl", ".psd"),
+    *(".heic", ".heif", ".avif", ".webp", ".gif", ".jfif", ".jpe", ".jp2", ".jxl", ".psd"),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"),
 )
 """What cameras, telephones and image programs write and `read` does not know; raw photographs in the second line."""
@@ -243,13 +243,22 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
     stretched = np.zeros(pixels.shape, np.uint8)
     if not high > low:
         return stretched
+    table = None
+    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:  # a look into a table is seven times as fast
+        unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
+        table = _levels(np.arange(256**unsigned.itemsize).astype(unsigned).view(pixels.dtype), low, high)
+    for rows in bands(len(pixels), pixels[0].size):
+        stretched[rows] = _levels(pixels[rows], low, high) if table is None else table[pixels[rows].view(unsigned)]
+    return stretched
+
+
+def _levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Values of any shape as uint8, `low` at 0 and `high` at 255."""
     # Half the difference, since the whole of it may overflow.
     half = high / 2 - low / 2
     with np.errstate(all="ignore"):
-        for rows in bands(len(pixels), pixels[0].size):
-            share = (pixels[rows].astype(np.float64) / 2 - low / 2) / half
-            stretched[rows] = np.nan_to_num(share, nan=0.0).clip(0, 1) * 255 + 0.5
-    return stretched
+        share = (values.astype(np.float64) / 2 - low / 2) / half
+        return (np.nan_to_num(share, nan=0.0).clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _limits(pixels: np.ndarray) -> tuple[float, float]:

@@ -64,6 +64,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)
 
 
+def is_of_host(error: BaseException, device: torch.device) -> bool:
+    """Whether the memory that ran out is not the device's, where less work would help neither this image nor others."""
+    return isinstance(error, MemoryError) and device.type != "cpu"
+
+
 @dataclass(frozen=True)
 class Footing:
     """How much memory the work may ask for; kept from one image to the next."""

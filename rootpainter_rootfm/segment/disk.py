@@ -34,8 +34,10 @@ def try_to_write(folder: Path) -> None:
 def refusal(folder: Path, error: Exception) -> str:
     """Why the folder takes no file at all, after one could not be written.
 
-    Empty where only that file was refused, as when another program holds a mask, or where a share is away for a while.
+    Empty where only that file was refused, as when another program holds a mask.
     """
+    if not folder.is_dir():
+        return f"The folder {folder} is gone. Once it is there again, the same work goes on where it stopped."
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None
     if number in _FULL:

@@ -129,7 +129,7 @@ class Segmenter:
             "tile": settings.tile or f"up to {self._largest_tile}",
             "overlap": settings.overlap,
             "threshold": self.threshold,
-            "min_root_pixels": settings.min_root_pixels,
+            "min_root_pixels": settings.min_root_pixels if settings.min_root_pixels > 1 else 0,
             "flips": settings.flips,
             "edges": settings.edges,
             "balance": settings.balance,
@@ -210,7 +210,7 @@ class Segmenter:
                 self._halved = False
                 continue
             except (RuntimeError, MemoryError) as error:
-                if not devices.is_out_of_memory(error):
+                if not devices.is_out_of_memory(error) or devices.is_of_host(error, self._footing.device):
                     raise
                 said = str(error).split("\n")[0] or type(error).__name__
             # Outside of the handler, whose traceback keeps the tensors that did not fit.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import platform
+from contextlib import suppress
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,10 @@ from .report import Status
 if TYPE_CHECKING:
     from .folder import FolderJob
 
-_PACKAGES: Final = ("torch", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs")
+_PACKAGES: Final = (
+    *("torch", "numpy", "scipy", "scikit-image", "pillow", "tifffile", "imagecodecs", "safetensors"),
+    "openvino",  # computes in torch's place where it is installed
+)
 _EARLIER: Final = "earlier_runs"
 
 
@@ -39,7 +43,7 @@ def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> Non
         "started": started.isoformat(timespec="seconds"),
         "ended": ended.isoformat(timespec="seconds"),
         "images": {
-            "folders": sorted({str(image.parent) for image in job.images}),
+            "folders": sorted({str(image.parent.absolute()) for image in job.images}),
             **{status.value: len(job.report.having(status)) for status in Status},
         },
         "models": segmenter.models,
@@ -49,12 +53,21 @@ def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> Non
         "versions": {
             "python": platform.python_version(),
             "system": platform.platform(),
-            **{package: version(package) for package in _PACKAGES},
+            **_versions(),
         },
     }
     if earlier is not None:
         manifest[_EARLIER] = [*earlier.pop(_EARLIER, []), earlier]
     write_text(path, json.dumps(manifest, indent=2) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    """The version of each package that is installed."""
+    found = {}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:

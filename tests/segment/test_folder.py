@@ -376,6 +376,11 @@ def test_a_disk_that_takes_no_more_masks_stops_the_run(folder, monkeypatch, code
     assert statuses(again).count("skipped") == 3 and statuses(again).count("made") == 22
 
 
+def test_an_output_folder_that_vanishes_stops_the_run(folder):
+    with pytest.raises(DiskError, match="out is gone"):
+        job(folder).run(between=lambda: shutil.rmtree(folder / "out", ignore_errors=True))
+
+
 def test_one_mask_that_may_not_be_replaced_stops_no_other(folder, monkeypatch):
     write = masks.write
 
