@@ -237,6 +237,10 @@ class Library:
                     known.file.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(copy, known.file)
                     return known.card
+                if not _holds(known.file, digest):
+                    raise ModelError(
+                        f"The file of these weights in the library, {known.file}, is damaged: install it again."
+                    )
                 if name is None:
                     return known.card
                 raise ModelError(f"These weights are in the library already, as {known.card.name}.")

@@ -3,6 +3,10 @@ dialogs go with it."""
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from PyQt5 import QtCore, QtWidgets
 
 from .host import lacking
@@ -11,6 +15,12 @@ from .workers import Poll
 
 SAVING = ("save_annotation", "scene.annot_pixmap")
 """What a window has once a project is open in it."""
+
+
+@cache
+def _empty_folder() -> TemporaryDirectory[str]:
+    """Of this process, and gone with it."""
+    return TemporaryDirectory(prefix="rootpainter_closed_")
 
 
 class Closing(QtCore.QObject):
@@ -40,6 +50,9 @@ class Closing(QtCore.QObject):
         # RootPainter never deletes a closed window; what looks at files for it would look for ever.
         for poll in self._window.findChildren(Poll):
             poll.stop()
+        if hasattr(self._window, "message_dir"):
+            # It goes on to take messages as well, and would take those of the project's next window.
+            self._window.message_dir = Path(_empty_folder().name)
         return False
 
     def _save(self) -> bool:

@@ -50,6 +50,7 @@ class Session(QtCore.QObject):
         self.jobs: list[Any] = []
         self._starts_trainer = starts_trainer
         self._told: set[str] = set()
+        self._preparing: dict[Path, list[tuple[Callable[[Path], None], Callable[[Exception], None]]]] = {}
         self.trainer = self._control()
         self.read_library()
 
@@ -87,13 +88,26 @@ class Session(QtCore.QObject):
     def prepare(self, card: ModelCard, then: Callable[[Path], None], failed: Callable[[Exception], None]) -> None:
         """Puts a library model into the sync folder if it is not there, then calls `then` with its path."""
         target = self.prepared(card)
+        waiting = self._preparing.setdefault(target, [])
+        waiting.append((then, failed))
+        if len(waiting) > 1:
+            return  # it is on its way for another image
+
+        def have(path: Path) -> None:
+            for then, _ in self._preparing.pop(target):
+                then(path)
+
+        def have_not(error: Exception) -> None:
+            for _, failed in self._preparing.pop(target):
+                failed(error)
+
         process = LibraryProcess("prepare", card.name, str(target))
         process.progress.connect(lambda done, total, _: self.notice.emit(f"{card.title}: {done / max(1, total):.0%}"))
-        process.done.connect(lambda path: then(Path(path)))
-        process.failed.connect(failed)
+        process.done.connect(lambda path: have(Path(path)))
+        process.failed.connect(have_not)
         # False also for a folder that cannot be looked into; the process says why.
         task = Task(lambda cancel, progress: os.path.isfile(target))
-        task.done.connect(lambda there: then(target) if there else process.start())
+        task.done.connect(lambda there: have(target) if there else process.start())
         task.start()
 
     def shut_down(self) -> None:

@@ -86,6 +86,15 @@ def test_window_whose_strokes_cannot_be_saved_stays_open_until_its_user_gives_th
     qtbot.waitUntil(lambda: not project_window.isVisible(), timeout=10_000)
 
 
+def test_closed_window_takes_no_messages_of_the_next_one(project_window, project, qtbot):
+    (project.parent / "messages" / "before").touch()
+    qtbot.waitUntil(lambda: not list((project.parent / "messages").iterdir()), timeout=10_000)
+    project_window.close()
+    (project.parent / "messages" / "Training failed").touch()
+    qtbot.wait(1500)
+    assert [path.name for path in (project.parent / "messages").iterdir()] == ["Training failed"]
+
+
 def test_nothing_is_saved_where_nothing_was_painted(project_window, project):
     project_window.close()
     assert not project_window.isVisible() and annotations(project) == []
