@@ -8,6 +8,7 @@ import numpy as np
 import tifffile
 from PIL import Image, TiffImagePlugin
 
+from .bands import bands
 from .opening import Unreadable
 
 PHOTOMETRIC = tifffile.PHOTOMETRIC
@@ -133,9 +134,12 @@ def _from_palette(indices: np.ndarray, colormap: np.ndarray) -> np.ndarray:
 def _from_cmyk(inks: np.ndarray) -> np.ndarray:
     """H×W×4 inks as H×W×3: uint8 for 8-bit inks, otherwise float32 in 0..1."""
     full = 1.0 if inks.dtype.kind == "f" else float(np.iinfo(inks.dtype).max)
-    paper = np.float32(1) - inks.astype(np.float32) / np.float32(full)
-    rgb = paper[:, :, :3] * paper[:, :, 3:]
-    return (rgb * 255 + 0.5).astype(np.uint8) if inks.dtype == np.uint8 else rgb
+    colours = np.empty((*inks.shape[:2], 3), np.uint8 if inks.dtype == np.uint8 else np.float32)
+    for rows in bands(len(inks), inks[0].size):
+        paper = np.float32(1) - inks[rows].astype(np.float32) / np.float32(full)
+        rgb = paper[:, :, :3] * paper[:, :, 3:]
+        colours[rows] = rgb * 255 + 0.5 if inks.dtype == np.uint8 else rgb
+    return colours
 
 
 def _read_fax(file: BinaryIO, index: int) -> np.ndarray:
