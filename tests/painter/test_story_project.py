@@ -89,19 +89,21 @@ def test_from_a_new_project_to_a_better_mask(window, sync, teachable, plugin, qt
     panel = window.rootfm_project.training
     qtbot.waitUntil(lambda: panel.saved.text().startswith("000002, "), timeout=LONG)
     assert panel.isVisible() and 0 < float(panel.best.text()) <= 1
-    qtbot.waitUntil(lambda: int(panel.saved.text()[:6]) >= 4, timeout=LONG)  # it has become better three times
-    click(qtbot, panel.stop_button)
-    qtbot.waitUntil(lambda: not panel.stop_button.isEnabled(), timeout=LONG)
+    qtbot.waitUntil(lambda: "finished" in panel.headline.text(), timeout=LONG)  # by itself
 
-    click(qtbot, window.nav.prev_image_button)
-    name, file = window.png_fname, project / "segmentations" / window.png_fname
-    old = file.stat().st_mtime_ns
-    ready(qtbot, window)
-    qtbot.keyClick(window, "R")
-    qtbot.waitUntil(lambda: file.stat().st_mtime_ns != old, timeout=LONG)
-    assert dice(masks.read(file), truth[name]) > before[name]
-    # and what is on the screen is the better mask
-    qtbot.waitUntil(lambda: window.seg_mtime == file.stat().st_mtime, timeout=10_000)
+    after = {}
+    for _ in before:
+        click(qtbot, window.nav.prev_image_button)
+        name, file = window.png_fname, project / "segmentations" / window.png_fname
+        old = file.stat().st_mtime_ns
+        ready(qtbot, window)
+        qtbot.keyClick(window, "R")
+        qtbot.waitUntil(lambda file=file, old=old: file.stat().st_mtime_ns != old, timeout=LONG)
+        after[name] = dice(masks.read(file), truth[name])
+        # and what is on the screen is the better mask
+        qtbot.waitUntil(lambda file=file: window.seg_mtime == file.stat().st_mtime, timeout=10_000)
+    # Of one alone it may be worse: RootPainter shuffles the images, so each run corrects others.
+    assert after.keys() == before.keys() and sum(after.values()) > sum(before.values()), (before, after)
 
 
 def test_refused_creation_leaves_the_form_usable(window, sync, tmp_path, qtbot):
