@@ -10,7 +10,6 @@ from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
-import tifffile
 from PIL import Image
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.ImageFile import ImageFile
@@ -144,10 +143,7 @@ def size_in_header(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     with opened(path, ImageError) as file:
         if _is_tiff(file):
-            with tifffile.TiffFile(file) as pages:
-                page = pages.pages.first
-                height, width = page.imagelength, page.imagewidth
-                orientation = page.tags.valueof(tiff.ORIENTATION_TAG, default=1)
+            height, width, orientation = tiff.size_in_header(file)
         else:
             image = _pillow_reader(file)(file)
             height, width, orientation = image.height, image.width, _orientation_in_header(image)
@@ -244,7 +240,7 @@ def _stretched(pixels: np.ndarray) -> np.ndarray:
     if not high > low:
         return stretched
     table = None
-    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:  # a look into a table is seven times as fast
+    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:  # a look into a table is five times as fast
         unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
         table = _levels(np.arange(256**unsigned.itemsize).astype(unsigned).view(pixels.dtype), low, high)
     for rows in bands(len(pixels), pixels[0].size):

@@ -30,6 +30,13 @@ def count_pixels(file: BinaryIO, index: int) -> int:
         return page.imagelength * page.imagewidth
 
 
+def size_in_header(file: BinaryIO) -> tuple[int, int, int]:
+    """Height, width and EXIF orientation of the first page of an open TIFF, which may be a reduced copy of another."""
+    with tifffile.TiffFile(file) as tiff:
+        page = tiff.pages.first
+        return page.imagelength, page.imagewidth, page.tags.valueof(ORIENTATION_TAG, default=1)
+
+
 def read_page(file: BinaryIO, index: int, max_pixels: int) -> tuple[np.ndarray, int]:
     """Page `index` (from 0) of an open TIFF and its EXIF orientation (1 to 8).
 

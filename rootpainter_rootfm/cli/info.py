@@ -40,19 +40,10 @@ def run(options: argparse.Namespace) -> int:
 
 def describe() -> dict[str, dict[str, Any]]:
     """Versions, devices, models and paths; what cannot be found out is said in its place, never raised."""
-    return {"versions": _versions(), "devices": _devices(), "models": _models(), "paths": _paths()}
+    from .. import versions
 
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {"python": platform.python_version(), "system": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    return versions
+    found = {name: known or "not installed" for name, known in versions.describe(_PACKAGES).items()}
+    return {"versions": found, "devices": _devices(), "models": _models(), "paths": _paths()}
 
 
 def _devices() -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -108,9 +108,21 @@ def pooled(counts: Iterable[Counts], none: Counts = Confusion()) -> Counts:
     return sum(counts, none)
 
 
-def inverted(dataset: str) -> str:
-    """What is to be said of a dataset with masks of whole images of which more than half is root."""
-    return f"More than half of {dataset} is root: its masks may be inverted; root has to be white in them."
+def counting(root: Mapping[str, int]) -> tuple[str, ...]:
+    """Of datasets with so many pixels of root, the names of those that show any, or of all where none does.
+
+    Without root, Dice is 1 for an empty mask and 0 for one with a single wrong pixel, and would drown the others.
+    """
+    return tuple(name for name, pixels in root.items() if pixels) or tuple(root)
+
+
+def inverted(root: Mapping[str, int], known: Mapping[str, int]) -> list[str]:
+    """Sentences on datasets with masks of whole images of which more than half is root, by their pixels."""
+    return [
+        f"More than half of {name} is root: its masks may be inverted; root has to be white in them."
+        for name, pixels in root.items()
+        if 2 * pixels > known[name]
+    ]
 
 
 def _near(line: np.ndarray, other: np.ndarray) -> int:

@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from ..errors import WeightsError
+from ..errors import RootFMError, WeightsError
 from ..files import writing
 from ..opening import Unreadable, opened
 from .network import MobileSAM
@@ -74,11 +74,16 @@ def write_pth(state: State, path: str | os.PathLike[str]) -> None:
     tensors = _checked(state, path)
     if is_half_exact(tensors):
         tensors = {name: _halved(tensor) for name, tensor in tensors.items()}
-    with writing(path, WeightsError, *_WRAPPED) as beside:
+    save(tensors, path, WeightsError)
+
+
+def save(content: Mapping[str, Any], path: str | os.PathLike[str], failure: type[RootFMError]) -> None:
+    """`torch.save` in one step, with a `failure` for what the disk refuses."""
+    with writing(path, failure, *_WRAPPED) as beside:
         # By way of memory: on a full disk torch's own writing fails in words that nobody understands.
-        content = BytesIO()
-        torch.save(tensors, content)
-        beside.write_bytes(content.getbuffer())
+        buffer = BytesIO()
+        torch.save(content, buffer)
+        beside.write_bytes(buffer.getbuffer())
 
 
 @lru_cache(maxsize=1)

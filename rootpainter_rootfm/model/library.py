@@ -232,15 +232,15 @@ class Library:
                 write_safetensors(state, copy, half=is_half_exact(state))
             digest = files.sha256(copy)
             if known := self._find(digest):
-                if not _holds(known.file, digest) and (known.own or known.card.url):
+                if not _holds(known.file, digest):
+                    if not (known.own or known.card.url):
+                        raise ModelError(
+                            f"{known.file} is the file of these weights and damaged: install the package again."
+                        )
                     # Lost, damaged or never downloaded: here it is.
                     known.file.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(copy, known.file)
                     return known.card
-                if not _holds(known.file, digest):
-                    raise ModelError(
-                        f"The file of these weights in the library, {known.file}, is damaged: install it again."
-                    )
                 if name is None:
                     return known.card
                 raise ModelError(f"These weights are in the library already, as {known.card.name}.")

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import platform
-from contextlib import suppress
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import __version__
+from .. import __version__, versions
 from ..files import write_text
 from .report import Status
 
@@ -50,24 +47,11 @@ def write(path: Path, job: FolderJob, started: datetime, ended: datetime) -> Non
         "settings": segmenter.settings.to_dict(),
         "masks_are_decided_by": job.how,
         "device": segmenter.device,
-        "versions": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            **_versions(),
-        },
+        "versions": {name: known for name, known in versions.describe(_PACKAGES).items() if known is not None},
     }
     if earlier is not None:
         manifest[_EARLIER] = [*earlier.pop(_EARLIER, []), earlier]
     write_text(path, json.dumps(manifest, indent=2) + "\n")
-
-
-def _versions() -> dict[str, str]:
-    """The version of each package that is installed."""
-    found = {}
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return found
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -6,18 +6,26 @@ STOP = {"message_dir": "projects/p/messages"}
 
 
 @pytest.fixture
-def stopping(world, model):
-    """A training that was stopped and has not ended yet."""
+def training(world, model):
+    """A training of p, with another project q beside it."""
     world.project(model=model)
     world.project("q", model=model)
     world.images(["a.png"])
     world.start()
     first = world.send("start_training", world.training_content())
     world.turn()
-    world.send("stop_training", STOP)
-    world.server.tick()
-    assert world.server.worker.training.instruction.file == first
+    assert started(world) == first
     return world
+
+
+@pytest.fixture
+def stopping(training):
+    """A training that was stopped and has not ended yet."""
+    first = started(training)
+    training.send("stop_training", STOP)
+    training.server.tick()
+    assert started(training) == first
+    return training
 
 
 def started(world):
@@ -57,17 +65,12 @@ def test_a_second_stop_ends_what_waits(stopping):
     assert started(stopping) is None
 
 
-def test_who_stops_in_another_project_stops_nothing_and_hears_what_is_trained(world, model):
-    world.project(model=model)
-    world.project("q", model=model)
-    world.images(["a.png"])
-    world.start()
-    first = world.send("start_training", world.training_content())
-    world.turn()
-    assert world.settle(world.send("stop_training", {"message_dir": "projects/q/messages"}), 20) == "executed"
-    assert started(world) == first and not world.server.worker.training.stopping
-    assert "Nothing was stopped, for p is being trained" in world.messages("q")
-    assert world.heart()["training"] == "p"
+def test_who_stops_in_another_project_stops_nothing_and_hears_what_is_trained(training):
+    first = started(training)
+    assert training.settle(training.send("stop_training", {"message_dir": "projects/q/messages"}), 20) == "executed"
+    assert started(training) == first and not training.server.worker.training.stopping
+    assert "Nothing was stopped, for p is being trained" in training.messages("q")
+    assert training.heart()["training"] == "p"
 
 
 def test_what_waits_when_the_trainer_ends_does_not_begin_by_itself_at_its_next_start(stopping):

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import metrics
+
 BINS = 100
 THRESHOLDS = tuple(k / BINS for k in range(1, BINS))
 
@@ -82,12 +84,9 @@ class ProbabilityCounts:
 
 
 def counting(datasets: Mapping[str, ProbabilityCounts]) -> dict[str, ProbabilityCounts]:
-    """The datasets that show root, or all where none does.
-
-    Without root, Dice is 1 for an empty mask and 0 for one with a single wrong pixel, and would drown the others.
-    """
-    rooted = {name: counts for name, counts in datasets.items() if counts.root.any()}
-    return rooted or dict(datasets)
+    """Those of the datasets that `metrics.counting` names."""
+    root = {name: int(counts.root.sum()) for name, counts in datasets.items()}
+    return {name: datasets[name] for name in metrics.counting(root)}
 
 
 def mean_dice(datasets: Mapping[str, ProbabilityCounts]) -> np.ndarray:

@@ -99,7 +99,8 @@ def warnings(rows: Sequence[Row]) -> list[str]:
     """What may be wrong with the masks that were measured on, in sentences."""
     whole = by_dataset(row for row in rows if row.lines is not None)  # annotations show what matters
     counts = {name: pooled(row.counts for row in found) for name, found in whole.items()}
-    return [inverted(name) for name, count in counts.items() if 2 * (count.tp + count.fn) > count.defined]
+    root = {name: count.tp + count.fn for name, count in counts.items()}
+    return inverted(root, {name: count.defined for name, count in counts.items()})
 
 
 def save_sheet(folder: Path, title: str, rows: Sequence[Row]) -> Path:

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 from torch.utils.data import Dataset as TorchDataset
 
-from ...errors import RootFMError
+from ...errors import DataError, RootFMError
 from ...files import replacing
 from ...model.card import ModelCard
+from ...model.checkpoint import save
 from ...model.network import MobileSAM, normalise
 from ...progress import CancelToken, Progress, silent
 from ..data import Dataset
@@ -28,7 +29,7 @@ from .distributed import Group
 from .losses import dice_bce
 from .plan import TrainPlan
 from .precision import autocast
-from .state import BEST, LAST, TrainState, WeightAverage, chosen_weights, last_state, make_optimizer, write_checkpoint
+from .state import BEST, LAST, TrainState, WeightAverage, chosen_weights, last_state, make_optimizer
 from .validation import ValidationPatches
 
 logger = logging.getLogger(__name__)
@@ -244,7 +245,7 @@ def _validate(state: TrainState, plan: TrainPlan, folder: Path, log: TrainLog, v
     started = time.monotonic()
     report = validation.measure(state.average.network)
     if report.mean > log.best_dice:
-        write_checkpoint(state.average.network.state_dict(), folder / BEST)
+        save(state.average.network.state_dict(), folder / BEST, DataError)
         log.keep_best(state.step, report.mean, validation.digest)
     with replacing(folder / SAMPLES) as beside:
         report.sheet.save(beside)

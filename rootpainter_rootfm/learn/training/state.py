@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -15,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from ...errors import DataError
-from ...files import writing
+from ...model.checkpoint import save
 from ...model.network import MobileSAM
 
 LAST = "last.pt"
@@ -74,7 +72,7 @@ class TrainState:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
         }
-        write_checkpoint(what, path)
+        save(what, path, DataError)
 
     def restore(self, saved: dict[str, Any]) -> None:
         """Takes over what `save` wrote."""
@@ -83,15 +81,6 @@ class TrainState:
         self.average.updates = saved["updates"]
         self.optimizer.load_state_dict(saved["optimizer"])
         self.step = saved["step"]
-
-
-def write_checkpoint(what: Mapping[str, Any], path: Path) -> None:
-    """Writes a checkpoint in one step; raises DataError where the disk refuses it."""
-    with writing(path, DataError) as beside:
-        # By way of memory: on a full disk torch's own writing fails in words that nobody understands.
-        content = BytesIO()
-        torch.save(what, content)
-        beside.write_bytes(content.getbuffer())
 
 
 def last_state(folder: Path) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ...model.network import MobileSAM, normalise
 from ..data import Dataset, load_shown
-from ..metrics import Confusion, inverted, pooled
+from ..metrics import Confusion, counting, inverted, pooled
 from . import patches
 from .batches import Batch
 
@@ -50,8 +50,7 @@ class ValidationPatches:
     image or black, as in the patches that are learnt from. More images make other patches.
 
     Attributes:
-        counting: names of the datasets whose patches show root, or of all where none does. Without root, Dice is 1 for
-            an empty mask and 0 for one with a single wrong pixel, and would drown what the others say.
+        counting: names of the datasets of which `metrics.counting` says so.
         warnings: what may be wrong with the masks, in sentences.
     """
 
@@ -65,9 +64,10 @@ class ValidationPatches:
             cuts = [patches.cut(rng, load_shown(items[i % len(items)]), SIDE, (1, 1)) for i in range(count)]
             self._batches[dataset.name] = Batch.of(cuts)
         root = {name: int(((batch.root >= 0.5) & batch.known).sum()) for name, batch in self._batches.items()}
-        self.counting = tuple(name for name in root if root[name]) or tuple(root)
+        self.counting = counting(root)
         whole = [one.name for one in datasets if all(item.mask for item in one.items)]  # annotations show what matters
-        self.warnings = [inverted(name) for name in whole if 2 * root[name] > self._batches[name].known.sum()]
+        known = {name: int(batch.known.sum()) for name, batch in self._batches.items()}
+        self.warnings = inverted({name: root[name] for name in whole}, known)
 
     def __bool__(self) -> bool:
         return bool(self._batches)

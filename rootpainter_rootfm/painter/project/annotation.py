@@ -24,7 +24,17 @@ SEAMS = (
     Seam(PART, "root_painter", "RootPainter", "update_annot"),
     Seam(PART, "root_painter", "RootPainter", "update_file", ("fpath",)),
 )
-NEEDS = ("annot_path", "png_fname", "train_annot_dir", "val_annot_dir", "image_path", "metrics_plot", "log", "nav")
+NEEDS = (
+    "scene.history",
+    "annot_path",
+    "png_fname",
+    "train_annot_dir",
+    "val_annot_dir",
+    "image_path",
+    "metrics_plot",
+    "log",
+    "nav",
+)
 """What of an open window this part holds on to."""
 _FORMAT = QtGui.QImage.Format_ARGB32_Premultiplied
 """In which RootPainter paints, so that pixels that nobody touched stay what they were."""
@@ -45,7 +55,7 @@ def install(host: Host) -> None:
 def _with_memory(original: Callable[..., Any]) -> Callable[..., None]:
     def update_annot(window: Any) -> None:
         original(window)
-        window.rootfm_shown = _pixels(window.scene.annot_pixmap.toImage())
+        window.rootfm_shown = window.scene.history[-1]  # a copy that is never painted on
 
     return update_annot
 
@@ -72,12 +82,22 @@ def _with_word(original: Callable[..., Any]) -> Callable[..., None]:
         except UnsavedError as error:
             window.nav.image_path = window.image_path
             let_go_on(window)
-            say_unsaved(window, error)
+            _say_unsaved(window, error)
 
     return update_file
 
 
-def say_unsaved(window: Any, error: UnsavedError) -> None:
+def saved(window: Any) -> bool:
+    """Saves what is painted before something that needs it; False where that was refused, which its user hears."""
+    try:
+        window.save_annotation()
+    except UnsavedError as error:
+        _say_unsaved(window, error)
+        return False
+    return True
+
+
+def _say_unsaved(window: Any, error: UnsavedError) -> None:
     """A dialog with the cause and what to do."""
     more = "It is still on the screen. Is the drive connected, and has its disk room? Then try again."
     show_failure(window, "What was painted last cannot be saved", f"{error.strerror}.\n\n{more}")
@@ -88,9 +108,11 @@ def _save(window: Any, host_files: Any) -> None:
 
     What it differs in from that is put over what the file holds now, so that nobody's strokes are lost.
     """
-    painted, before = _pixels(window.scene.annot_pixmap.toImage()), getattr(window, "rootfm_shown", None)
-    if before is not None and np.array_equal(painted, before):
+    shown = getattr(window, "rootfm_shown", None)
+    now = window.scene.annot_pixmap.toImage()
+    if shown is not None and now == shown.toImage():
         return
+    painted, before = _pixels(now), None if shown is None else _pixels(shown.toImage())
     folders = (window.train_annot_dir, window.val_annot_dir)
     path = host_files.get_annot_path(window.png_fname, *folders)
     there = _pixels(QtGui.QImage(path)) if path else None
@@ -103,7 +125,7 @@ def _save(window: Any, host_files: Any) -> None:
         together = np.where(painted != before, painted, there)
     if there is None or not np.array_equal(together, there):
         _write(together, Path(path))
-    window.annot_path, window.rootfm_shown = path, painted
+    window.annot_path, window.rootfm_shown = path, window.scene.annot_pixmap.copy()
     if together is not painted and not np.array_equal(together, painted):
         window.statusBar().showMessage("Somebody else painted on this image meanwhile; both are kept.", 10_000)
 

@@ -15,7 +15,7 @@ from ..exchange import CONFIDENCE, stop_batches
 from ..models.choice import checkpoint_title, instead_of_newest
 from ..session import Session, ask, show_failure
 from ..workers import Task
-from .annotation import UnsavedError, say_unsaved
+from .annotation import saved
 from .requests import ask_again, ask_batch
 
 _KEPT = "This image is annotated and keeps its mask; R makes a new one."
@@ -37,12 +37,8 @@ class MaskRenewal(QtCore.QObject):
 
     def all_without_annotation(self) -> None:
         """New masks for every image that the user has not annotated; the annotated ones keep theirs."""
-        try:
-            self._window.save_annotation()  # the one on the screen may be among them
-        except UnsavedError as error:
-            say_unsaved(self._window, error)
-            return
-        self._without_annotation(list(self._window.image_fnames), self.these)
+        if saved(self._window):  # the one on the screen may be among them
+            self._without_annotation(list(self._window.image_fnames), self.these)
 
     def these(self, names: list[str]) -> None:
         """New masks for these images."""

@@ -13,7 +13,7 @@ from ...errors import ModelError
 from ..host import Host, Seam, wrap
 from ..models import choice
 from ..session import Session, show_failure
-from .annotation import UnsavedError, say_unsaved
+from .annotation import saved
 
 PART = "the foundation model's masks in a project"
 SEAMS = (
@@ -110,10 +110,7 @@ def _with_settings(session: Callable[[], Session | None], original: Callable[...
             original(window)
             return
         # What was painted last is saved when the user leaves the image; training needs it now.
-        try:
-            window.save_annotation()
-        except UnsavedError as error:
-            say_unsaved(window, error)
+        if not saved(window):
             return
         window.nav.update_nav_label()
         refusal = _cannot_train(shared, window)
