@@ -52,6 +52,12 @@ class Heartbeat:
         """Which process it is: host and process number."""
         return self.host, self.pid
 
+    @property
+    def failure(self) -> tuple[str, str]:
+        """The last failure: the project that it concerns, or nothing, and what happened in words."""
+        error = self.last_error if isinstance(self.last_error, Mapping) else {}
+        return str(error.get("project") or ""), str(error.get("message") or "")
+
 
 @dataclass(frozen=True)
 class JobState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,10 +17,13 @@ from PyQt5 import QtCore, QtWidgets
 from ..cli.main import EXIT_USAGE
 from ..cli.painter import add_options
 from ..errors import HostError
-from . import sync_folder
+from . import sync_folder, workers
 from .host import Host, find_host
 from .plugin import RootFMPlugin
 from .plugins import Plugins
+
+_SECONDS_TO_SETTLE = 3.0
+"""After which the program ends although a thread of it hangs: Qt would wait for that for ever."""
 
 
 class Launcher:
@@ -92,7 +96,12 @@ def run(options: argparse.Namespace) -> int:
     launcher = Launcher(host, plugins, folder)
     launcher.open(options.project)
     app.aboutToQuit.connect(lambda: plugins.tell("shut_down"))
-    return int(app.exec_())
+    code = int(app.exec_())
+    if not workers.settle(_SECONDS_TO_SETTLE):
+        # Mostly a look at a drive that does not answer; what was painted was saved before the window closed.
+        logging.shutdown()
+        os._exit(code)
+    return code
 
 
 def check_project(file: Path) -> None:

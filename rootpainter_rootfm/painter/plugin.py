@@ -60,6 +60,7 @@ class RootFMPlugin(Plugin):
         """Adds the menu Models, and the trainer's state at the lower edge."""
         if self.session is None:
             return
+        self.session.project = Path(window.proj_location).name if in_project else ""
         window.rootfm_menu = ModelsMenu(self.session, window, in_project)
         if not hasattr(window, "rootfm_status"):
             window.rootfm_status = TrainerStatus(self.session, window)

@@ -31,6 +31,7 @@ class Session(QtCore.QObject):
         trainer: the trainer of the sync folder.
         cards: the library's models, empty until they are read.
         jobs: the folder jobs of this session, newest last.
+        project: the name of the project that is open, empty where none is.
     """
 
     cards_changed = QtCore.pyqtSignal()
@@ -48,6 +49,7 @@ class Session(QtCore.QObject):
         self.preferences = Preferences()
         self.cards: list[ModelCard] = []
         self.jobs: list[Any] = []
+        self.project = ""
         self._starts_trainer = starts_trainer
         self._told: set[str] = set()
         self._preparing: dict[Path, list[tuple[Callable[[Path], None], Callable[[Exception], None]]]] = {}
@@ -118,7 +120,15 @@ class Session(QtCore.QObject):
         control = TrainerControl(self.folder, self._starts_trainer, self)
         control.changed.connect(self.trainer_changed)
         control.trouble.connect(lambda title, text: show_failure(None, title, text))
+        control.failed.connect(self._tell_failure)
         return control
+
+    def _tell_failure(self, project: str, sentence: str) -> None:
+        """A failure of another project interrupts nobody here: its own window tells of it."""
+        if project in ("", self.project):
+            show_failure(None, "The trainer met a problem", sentence)
+        else:
+            self.notice.emit(f"Project {project}: {sentence}")
 
     def _have_cards(self, found: tuple[list[ModelCard], list[str]]) -> None:
         self.cards, damaged = found

@@ -17,8 +17,8 @@ from .workers import Poll
 _LOOK_EVERY = 1.0
 _KILL_AFTER_MS = 4000
 _LINES_KEPT = 400
-EXIT_REFUSED = 2
-"""How our trainer ends when it may not serve the folder."""
+EXIT_SERVED = 3
+"""How our trainer ends where another one serves the folder."""
 
 
 class TrainerControl(QtCore.QObject):
@@ -35,6 +35,8 @@ class TrainerControl(QtCore.QObject):
     changed = QtCore.pyqtSignal()
     trouble = QtCore.pyqtSignal(str, str)
     """A title, and the cause with the next step."""
+    failed = QtCore.pyqtSignal(str, str)
+    """What could not be done: the project that it concerns, or nothing, and the cause with the next step."""
 
     def __init__(self, folder: Path, wanted: bool, parent: QtCore.QObject | None = None) -> None:
         super().__init__(parent)
@@ -68,6 +70,11 @@ class TrainerControl(QtCore.QObject):
         return self.life is Life.SILENT and not self.starting
 
     @property
+    def may_start(self) -> bool:
+        """Whether `start` starts one: none answers for now, and none of ours runs."""
+        return self._judge.may_start and not self.running
+
+    @property
     def running(self) -> bool:
         """Whether the process that we started exists."""
         return self._process is not None
@@ -86,7 +93,7 @@ class TrainerControl(QtCore.QObject):
     def start(self) -> None:
         """Starts a trainer for the sync folder unless one answers or is being looked for."""
         self.expected = self._wanted = True
-        if self.life is Life.SILENT and self._process is None:
+        if self.may_start:
             self._launch()
 
     def stop(self, wait: bool = False) -> None:
@@ -126,16 +133,15 @@ class TrainerControl(QtCore.QObject):
         self.changed.emit()
 
     def _see(self, heartbeat: Heartbeat | None) -> None:
-        before = (self.life, self.heartbeat and (self.heartbeat.state, self.heartbeat.job, self.heartbeat.project))
+        before = self.life, _shown(self.heartbeat)
         self.life = self._judge.see(heartbeat, time.monotonic())
         if heartbeat is None and self.life is not Life.SILENT:
             heartbeat = self.heartbeat  # it cannot be read just now; what it said last still holds
         self.heartbeat = heartbeat
-        if self._wanted and self.life is Life.SILENT and self._process is None:
+        if self._wanted and self.may_start:
             self._wanted = False  # once: a trainer that cannot start is not started for ever
             self._launch()
-        after = (self.life, heartbeat and (heartbeat.state, heartbeat.job, heartbeat.project))
-        if after != before:
+        if (self.life, _shown(heartbeat)) != before:
             self.changed.emit()
         self._tell_error(heartbeat)
 
@@ -146,8 +152,8 @@ class TrainerControl(QtCore.QObject):
             return
         self._told = stamp
         # What was there at our first look was told in an earlier session.
-        if error and self.alive:
-            self.trouble.emit("The trainer met a problem", str(error.get("message", "")))
+        if self.alive:
+            self.failed.emit(*heartbeat.failure)
 
     def _read_lines(self) -> None:
         if self._process is not None:
@@ -168,9 +174,8 @@ class TrainerControl(QtCore.QObject):
         process, self._process = self._process, None
         if process is not None:
             process.deleteLater()
-        # A second trainer refuses to serve a folder that has one; that one does the work.
-        refused = code == EXIT_REFUSED and self.alive
-        if not self._stopping and not refused:
+        # A second trainer refuses to serve a folder that has one, whose beat may not have come here yet.
+        if not self._stopping and code != EXIT_SERVED:
             last = "\n".join(list(self.lines)[-6:]) or f"It ended with code {code}."
             self.trouble.emit(
                 "The trainer has ended",
@@ -178,3 +183,8 @@ class TrainerControl(QtCore.QObject):
             )
         self._stopping = False
         self.changed.emit()
+
+
+def _shown(heartbeat: Heartbeat | None) -> object:
+    """What of a heartbeat the windows show."""
+    return heartbeat and (heartbeat.state, heartbeat.job, heartbeat.project, heartbeat.training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from enum import Enum
 
@@ -10,8 +11,7 @@ from .exchange import Heartbeat
 SILENT_AFTER = 6.0
 """Seconds without a new beat after which a trainer counts as gone."""
 SILENT_ELSEWHERE_AFTER = 60.0
-"""The same for one on another machine that did live: Dropbox or Drive may bring its beats twenty to forty seconds late.
-Of one that was not seen to live, a trainer of ours waits as long itself before it takes the folder over."""
+"""The same for one on another machine: Dropbox or Drive may bring its beats twenty to forty seconds late."""
 
 
 class Life(Enum):
@@ -26,6 +26,10 @@ class Judge:
     """Compares each look at the heartbeat with the ones before.
 
     Two machines share the file and their clocks differ, so only a beat that changes while we watch counts as life.
+
+    Attributes:
+        may_start: whether a trainer of ours may be started. One on another machine that was not seen to live is not
+            called silent as soon: ours waits as long itself before it takes the folder over, and loads meanwhile.
     """
 
     def __init__(self) -> None:
@@ -33,6 +37,7 @@ class Judge:
         self._since: float | None = None
         self._moved = False
         self._elsewhere = False
+        self.may_start = False
 
     def see(self, beat: Heartbeat | None, now: float) -> Life:
         """One look; `now` is a clock of this machine that never goes back, in seconds.
@@ -45,7 +50,9 @@ class Judge:
             self._moved = self._last is not None
             self._last, self._since = (beat.identity, beat.beat), now
             self._elsewhere = beat.host != platform.node()
-        patience = SILENT_ELSEWHERE_AFTER if self._elsewhere and self._moved else SILENT_AFTER
-        if self._since is None or now - self._since >= patience:
+        waited = math.inf if self._since is None else now - self._since
+        silent = waited >= (SILENT_ELSEWHERE_AFTER if self._elsewhere else SILENT_AFTER)
+        self.may_start = silent or waited >= SILENT_AFTER and not self._moved
+        if silent:
             return Life.SILENT
         return Life.ALIVE if self._moved else Life.UNKNOWN

@@ -125,7 +125,7 @@ class TrainerWindow(QtWidgets.QDialog):
         if text != self._log.toPlainText():
             self._log.setPlainText(text)
             self._log.moveCursor(QtGui.QTextCursor.End)
-        self.start_button.setEnabled(trainer.life is Life.SILENT and not trainer.running)
+        self.start_button.setEnabled(trainer.may_start)
         self.stop_button.setEnabled(trainer.running)
 
 

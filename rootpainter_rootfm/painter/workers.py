@@ -120,6 +120,11 @@ def pool() -> QtCore.QThreadPool:
     return _pool
 
 
+def settle(seconds: float) -> bool:
+    """Waits at most so long for what was begun, at the end of the program; False where something hangs."""
+    return pool().waitForDone(round(seconds * 1000))
+
+
 class _Runnable(QtCore.QRunnable):
     def __init__(self, run: Callable[[], None]) -> None:
         super().__init__()

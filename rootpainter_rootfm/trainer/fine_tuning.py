@@ -229,7 +229,7 @@ class FineTuning:
             self._journal.fail(f"A better model could not be saved. {error} Training goes on.", self.request.messages)
             return False
         latest.now_is(path, digest)
-        self._further(self.instruction)
+        self._further(self.instruction, True)
         self._file.saved = path.name
         self._journal.log(f"Saved {path}")
         return True

@@ -63,7 +63,7 @@ Report = Callable[[str, "Instruction | None", str], None]
 
 @dataclass
 class _Trial:
-    """How often a file was tried; begins anew when the file changes."""
+    """How often a file was tried; begins anew when the file changes or work on it comes further."""
 
     stamp: files.Stamp | None = None
     count: int = 0
@@ -140,9 +140,18 @@ class InstructionBox:
         """Work on it goes on: noted, for the case that the trainer does not survive it. Safe from any thread."""
         self._begun.add(instruction.file)
 
-    def further(self, instruction: Instruction) -> None:
-        """It has come to where the next start would go on. Safe from any thread, and cheap."""
-        self._begun.further(instruction.file)
+    def further(self, instruction: Instruction, lasting: bool) -> None:
+        """Work on it has come further, and its tries are counted anew. Safe from any thread, and cheap.
+
+        Args:
+            instruction: What was being worked on.
+            lasting: Whether the next start of the trainer would go on from there.
+        """
+        trial = self._trials.get(self._taken / instruction.file)
+        if trial is not None:
+            trial.count = 0
+        if lasting:
+            self._begun.further(instruction.file)
 
     def deadly(self, instruction: Instruction) -> bool:
         """Whether the trainer ended unexpectedly `STARTS` times while it worked on this and came no further."""
@@ -217,7 +226,7 @@ class InstructionBox:
         return False
 
     def _count(self, path: Path, stamp: files.Stamp | None) -> int:
-        """How often a file was tried since it last changed, this time included."""
+        """How often a file was tried since it last changed or came further, this time included."""
         trial = self._trials.setdefault(path, _Trial(stamp))
         if stamp is not None and stamp != trial.stamp:
             trial = self._trials[path] = _Trial(stamp)

@@ -90,8 +90,9 @@ class Journal:
             logger.warning("The message could not be shown in RootPainter: %s", error)
 
     def fail(self, message: str, folder: Path | None, details: str = "") -> None:
-        """As `tell`, for a failure: it also stands in the heartbeat, for a window without a project."""
-        self.last_error = {"time": time.time(), "message": message}
+        """As `tell`, for a failure: it also stands in the heartbeat, with the name of the project that it concerns."""
+        project = folder.parent.name if folder is not None else None
+        self.last_error = {"time": time.time(), "message": message, "project": project}
         self.tell(message, folder)
         if details:
             self.log(details)

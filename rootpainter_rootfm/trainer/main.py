@@ -16,6 +16,8 @@ from .paths import SyncFolder, find_sync_dir
 logger = logging.getLogger(__name__)
 
 EXIT_REFUSED = 2
+EXIT_SERVED = 3
+"""Another trainer serves the sync folder: the work is done there."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,23 +35,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves until it is asked to end; returns the exit code.
+    """Serves until it is asked to end; returns the exit code, `EXIT_SERVED` where another trainer serves the folder.
 
     Raises:
-        HostError: the sync folder is unknown or unusable, or another trainer serves it.
+        HostError: the sync folder is unknown or unusable.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     # RootPainter shows this output in its server window.
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     sync = SyncFolder(find_sync_dir(options.syncdir), options.allow_local_paths)
+    from .heartbeat import SecondTrainer
     from .server import Server
 
     names = ("patchsize", "maxworkers", "maxbatchsize")
     server = Server(sync, tuple(f"--{name}={getattr(options, name)}" for name in names))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.end())
-    if not server.run():
+    try:
+        ended = server.run()
+    except SecondTrainer as error:
+        logger.error("%s", error)
+        return EXIT_SERVED
+    if not ended:
         # What still computes would keep the process alive; everything it has written is whole.
         logging.shutdown()
         os._exit(0)

@@ -65,6 +65,8 @@ class ProjectSegmenting:
             name = self._names[0]
             if self.request.wanted(name):
                 self._segment(name)
+            else:
+                self._further(self.instruction, False)
             self._names.popleft()
         # Before many others the first failure at once, for it may be the image on the screen.
         if self._failed and (not self._names or self.many and not self._told):
@@ -103,6 +105,7 @@ class ProjectSegmenting:
             confidence=request.confidence,
         )
         if request.batch and request.again and _is_made(job, request.images / name):
+            self._further(self.instruction, False)
             return  # before the trainer was started anew
         tiles: list[int] = []
         try:
@@ -113,8 +116,9 @@ class ProjectSegmenting:
         if failed:
             self._failed[name] = failed[0].cause
             self._in_vain = self._in_vain or bool(tiles)  # An image that cannot be read costs little.
-        elif len(self._names) > 1 and (request.batch or not request.again):  # Else the next start makes it once more.
-            self._further(self.instruction)
+        else:
+            # Without a batch the next start makes again what is asked for again.
+            self._further(self.instruction, len(self._names) > 1 and bool(request.batch or not request.again))
 
 
 class FolderSegmenting:
@@ -229,9 +233,9 @@ class FolderSegmenting:
 
         self._keep(job)
         written = self._file.show(done, current, [(result.image.name, result.brief) for result in job.report.failed])
-        # What was made again is known by the file alone, all else by the masks.
-        if (written or not self.request.again) and job.report.having(Status.MADE):
-            self._further(self.instruction)
+        if job.report.having(Status.MADE):
+            # What was made again is known by the file alone, all else by the masks.
+            self._further(self.instruction, written or not self.request.again)
 
     def _end(self, job: FolderJob | None, already: int) -> None:
         failed = job.report.failed if job is not None else []

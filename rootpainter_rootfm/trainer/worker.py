@@ -23,8 +23,9 @@ MAY_PASS = (OSError, ImageError, ModelError, WeightsError)
 """Causes that may be over in a moment, as when a synchronised model file is not complete yet."""
 
 
-Further = Callable[[Instruction], None]
-"""Called where work has come to where the next start of the trainer would go on, as with a mask or a better model."""
+Further = Callable[[Instruction, bool], None]
+"""Called where work has come further, as with a mask or a better model, and whether the next start of the trainer would
+go on from there."""
 
 
 class Work(Protocol):

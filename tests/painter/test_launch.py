@@ -163,3 +163,24 @@ sys.exit(options.run(options))
     )
     assert done.returncode == 0, done.stderr
     assert "ROOTFM False False True" in done.stdout
+
+
+def test_program_ends_with_its_last_window_although_a_drive_does_not_answer(sync):
+    program = f"""
+import time
+from PyQt5 import QtCore, QtWidgets
+from rootpainter_rootfm.cli.main import build_parser
+from rootpainter_rootfm.painter import main
+from rootpainter_rootfm.painter.workers import Task
+main._SECONDS_TO_SETTLE = 0.3
+options = build_parser().parse_args(["painter", "--no-trainer", "--sync-dir", {str(sync)!r}])
+app = QtWidgets.QApplication([])
+task = Task(lambda cancel, progress: time.sleep(600))
+def close():
+    task.start()
+    app.activeWindow().close()
+QtCore.QTimer.singleShot(1500, close)
+raise SystemExit(options.run(options))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from rootpainter_rootfm.painter import trainer_control
 from rootpainter_rootfm.painter.exchange import Heartbeat
 from rootpainter_rootfm.painter.trainer_control import TrainerControl
 from rootpainter_rootfm.painter.trainer_life import SILENT_AFTER, Life
+from rootpainter_rootfm.trainer.main import EXIT_REFUSED, EXIT_SERVED
 
 BEAT = Heartbeat(
     beat=1, host=platform.node(), pid=7, state="segmenting", device="cpu", job={"id": "abc", "folder": "masks"}
@@ -77,6 +78,20 @@ def test_trainer_that_the_user_starts_is_meant_to_run_from_then_on(sync, launche
     assert trainer.life is Life.SILENT and not trainer.expected and not launched
     trainer.start()
     assert trainer.expected and launched == [trainer]
+
+
+def test_trainer_elsewhere_whose_beats_come_late_is_awaited_by_ours_and_nobody_is_alarmed(sync, launched, see, qapp):
+    trainer, alarms = control(sync, wanted=True), []
+    trainer.trouble.connect(lambda title, text: alarms.append(title))
+    elsewhere = replace(BEAT, host="lab")
+    see(trainer, elsewhere, 0)
+    see(trainer, elsewhere, 1 + SILENT_AFTER)
+    assert launched == [trainer] and not trainer.unanswered
+    # Ours has seen a beat change, and ends before this window has looked.
+    trainer._ended(EXIT_SERVED, QtCore.QProcess.NormalExit)
+    assert not alarms
+    trainer._ended(EXIT_REFUSED, QtCore.QProcess.NormalExit)
+    assert alarms == ["The trainer has ended"]
 
 
 def test_its_process_takes_no_module_from_the_folder_where_the_user_is(sync, monkeypatch, qapp):

@@ -41,10 +41,18 @@ def test_same_beat_for_too_long_is_silence_before_and_after_life():
 def test_beat_of_another_machine_may_come_late():
     judge, elsewhere = Judge(), replace(BEAT, host="lab")
     judge.see(elsewhere, 0)
-    assert judge.see(elsewhere, SILENT_AFTER + 0.1) is Life.SILENT
+    assert not judge.may_start
+    assert judge.see(elsewhere, SILENT_AFTER + 0.1) is Life.UNKNOWN
+    assert judge.may_start  # a trainer of ours waits itself for that one
     assert judge.see(replace(elsewhere, beat=9), 40) is Life.ALIVE
-    assert judge.see(replace(elsewhere, beat=9), 80) is Life.ALIVE
+    assert judge.see(replace(elsewhere, beat=9), 80) is Life.ALIVE and not judge.may_start
     assert judge.see(replace(elsewhere, beat=9), 40 + SILENT_ELSEWHERE_AFTER + 0.1) is Life.SILENT
+
+
+def test_trainer_elsewhere_that_never_lived_is_silent_in_the_end():
+    judge, elsewhere = Judge(), replace(BEAT, host="lab")
+    judge.see(elsewhere, 0)
+    assert judge.see(elsewhere, SILENT_ELSEWHERE_AFTER + 0.1) is Life.SILENT and judge.may_start
 
 
 def test_look_that_finds_nothing_is_no_end_before_its_time():

@@ -155,6 +155,19 @@ def test_a_cause_that_stays_is_given_up_after_the_tries(sync, reports, at_once):
     assert box.take() == []
 
 
+@pytest.mark.parametrize("lasting", [True, False])
+def test_tries_are_counted_anew_when_work_came_further(sync, reports, at_once, lasting):
+    put(sync, "segment_1", {})
+    box = InstructionBox(sync, reports)
+    (instruction,) = box.take()
+    for number in range(3 * instructions.TRIES):
+        if number % 9 == 0:
+            box.further(instruction, lasting)
+        assert box.retry(instruction, "Host is down.")
+        assert box.take() == [instruction]
+    assert len(reports) == 1
+
+
 def test_what_was_taken_and_not_finished_is_there_again_after_a_restart(sync, reports):
     put(sync, "segment_1", {"n": 1})
     put(sync, "start_training_2", {"n": 2})
@@ -187,7 +200,7 @@ def test_work_that_comes_further_in_each_life_of_the_trainer_is_never_known_as_d
     (todo,) = box.take()
     for _ in range(instructions.STARTS + 1):
         box.begin(todo)
-        box.further(todo)
+        box.further(todo, True)
         box = InstructionBox(sync, reports)
         (todo,) = box.resume()
     assert not box.deadly(todo)
@@ -205,7 +218,7 @@ def test_that_work_comes_further_is_noted_once_and_not_with_every_image(sync, re
     monkeypatch.setattr(begun.files, "write_text", lambda path, text: written.append(text))
     for _ in range(9):
         box.begin(todo)
-        box.further(todo)
+        box.further(todo, True)
     assert len(written) == 2
 
 

@@ -353,6 +353,25 @@ def test_a_folder_is_gone_on_with_when_the_drive_comes_back(at_work, saved, own,
     assert [path for path in tree(at_work.root / "out") if not path.startswith(".")] == names
 
 
+@pytest.mark.parametrize("own", [{}, {"again": True}, {"batch": "b", "again": True}, {"job": "j1", "again": True}])
+def test_a_share_that_fails_before_every_image_ends_nothing_as_long_as_masks_are_made(at_work, saved, own, monkeypatch):
+    monkeypatch.setattr(instructions, "TRIES", 3)
+    monkeypatch.setattr(instructions, "SECONDS_BETWEEN_TRIES", 0)
+    monkeypatch.setattr(segmenting, "SECONDS_OF_PAUSE", 0)
+    names = [f"{number}.png" for number in range(6)]
+    at_work.images(names)
+    failed = []
+
+    def reach(*folders):
+        if failed.count(len(saved)) < 2:
+            failed.append(len(saved))
+            raise OSError("Host is down.")
+
+    monkeypatch.setattr(segmenting, "_reach", reach)
+    file = at_work.send("segment", at_work.image_content(names) | {"rootfm": own})
+    assert at_work.settle(file) == "executed" and sorted(saved) == names and len(failed) > 2 * instructions.TRIES
+
+
 def test_a_drive_that_is_away_for_a_while_is_said_once_and_ends_nothing(world, monkeypatch):
     monkeypatch.setattr(server, "SECONDS_BETWEEN_POLLS", 0)
     world.server = server.Server(world.sync)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from rootpainter_rootfm.errors import HostError
-from rootpainter_rootfm.trainer import heartbeat
+from rootpainter_rootfm.trainer import heartbeat, main
 from rootpainter_rootfm.trainer.heartbeat import FILE, Heartbeat, SecondTrainer
 
 
@@ -165,3 +165,13 @@ def test_who_is_ended_while_it_waits_leaves_the_folder_to_the_first(tmp_path, he
     threading.Timer(0.3, ended.set).start()
     assert not heart.claim(ended=ended)
     assert shown(tmp_path) == elsewhere
+
+
+def test_who_refuses_because_another_one_serves_says_so_by_its_exit_code(tmp_path, monkeypatch):
+    def refuse(heart, ended):
+        raise SecondTrainer("A trainer already serves it.")
+
+    monkeypatch.setattr(Heartbeat, "claim", refuse)
+    monkeypatch.setattr(main.signal, "signal", lambda *_: None)
+    assert main.main(["--syncdir", str(tmp_path)]) == main.EXIT_SERVED
+    assert main.main(["--syncdir", str(tmp_path / "no" / "drive")]) == main.EXIT_REFUSED

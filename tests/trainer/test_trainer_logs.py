@@ -49,6 +49,14 @@ def test_neither_a_missing_message_folder_nor_an_unwritable_log_is_a_fault(tmp_p
     assert journal.last_error["message"] == "x"
 
 
+def test_a_failure_names_the_project_that_it_concerns(tmp_path):
+    journal = Journal(tmp_path)
+    journal.fail("The disk is full", tmp_path / "projects" / "oats" / "messages")
+    assert journal.last_error["project"] == "oats"
+    journal.fail("The disk is full", None)
+    assert journal.last_error["project"] is None
+
+
 @pytest.mark.parametrize("sign", ["\udcfc", "\ud800"])
 def test_a_file_name_that_is_no_text_can_be_told_of(tmp_path, sign):
     Journal(tmp_path).fail(f"Wurzel_{sign}.jpg cannot be read", tmp_path, f"at Wurzel_{sign}.jpg")

@@ -11,7 +11,7 @@ from PyQt5 import QtCore, QtWidgets
 
 from .. import exchange
 from ..exchange import TrainingState
-from ..models.choice import checkpoint_title, instead_of_newest
+from ..models.choice import checkpoint_title, instead_of_newest, is_first, is_unet, window_checkpoints
 from ..session import Session
 from ..workers import Poll
 
@@ -20,6 +20,14 @@ _LINE, _BEST = "#2f7fd0", "#2e9e4f"
 _UNANSWERED = (
     "Nothing is learnt until one does; training then goes on from the newest model that was saved. Start one: "
     "Models → Trainer…."
+)
+_UNET_TRAINS = (
+    "RootPainter's own trainer trains this project's U-Net as soon as two images are annotated. How it goes is said "
+    "below the image. Stop ends it, and the models that were saved are kept."
+)
+_UNET_RESTS = (
+    "This project has one of RootPainter's own U-Nets. Annotate two images or more, then start: how training goes is "
+    "said below the image."
 )
 
 
@@ -37,6 +45,7 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._session = session
         self._window = window
         self._state: TrainingState | None = None
+        self._newest: Path | None = None
         self._seen = False
         self.headline = _label("<b>Not trained yet</b>")
         self.sentence = _label("Correct a few images, then start: the model learns from what you paint.")
@@ -49,11 +58,11 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self._make_plot()
         self._make_buttons(window)
         self._lay_out()
-        self._poll = Poll(lambda: exchange.read_training(Path(window.log_dir)), _LOOK_EVERY, self)
+        self._poll = Poll(self._look, _LOOK_EVERY, self)
         self._poll.seen.connect(self._see)
         self._poll.start()
         for changed in (session.trainer_changed, session.choice_changed):
-            changed.connect(self._show_again)
+            changed.connect(self._show)
 
     def _make_plot(self) -> None:
         self.plot = pyqtgraph.PlotWidget(background=None)
@@ -110,27 +119,35 @@ class FineTunePanel(QtWidgets.QDockWidget):
         layout.addWidget(self.again_button)
         self.setWidget(inner)
         self.setMinimumWidth(290)
-        self._show(None)
+        self._show()
 
-    def _see(self, state: TrainingState | None) -> None:
-        if state == self._state and self._seen:
+    def _look(self) -> tuple[TrainingState | None, Path | None]:
+        """In a thread: how training goes, and the newest model of the project."""
+        return exchange.read_training(Path(self._window.log_dir)), next(iter(window_checkpoints(self._window)), None)
+
+    def _see(self, found: tuple[TrainingState | None, Path | None]) -> None:
+        if found == (self._state, self._newest) and self._seen:
             return
+        state, self._newest = found
         before, self._state = self._state, state
         if self._seen and state is not None and state.saved and state.saved != (before.saved if before else None):
             self.better_model.emit(state.saved)
         self._seen = True
-        self._show(state)
+        self._show()
 
-    def _show_again(self) -> None:
-        """What the state means has changed, with the trainer or the choice of the model."""
-        self._show(self._state)
-
-    def _show(self, state: TrainingState | None) -> None:
+    def _show(self) -> None:
+        """What is known; what it means changes with the trainer and with the choice of the model, too."""
+        state, newest = self._state, self._newest
+        # Of any training: masks that the newest model has made already are not made once more.
+        self.again_button.setEnabled(newest is not None and not is_first(newest))
+        self.saved.setText("as it began" if newest is None or is_first(newest) else checkpoint_title(newest))
+        if newest is not None and is_unet(newest):
+            self._show_unet()
+            return
         running = state is not None and state.state in ("running", "waiting")
         unanswered = running and self._session.trainer.unanswered
         self.start_button.setEnabled(not running or unanswered)
         self.stop_button.setEnabled(running)
-        self.again_button.setEnabled(state is not None and bool(state.saved))
         if state is None:
             return
         self.headline.setText(f"<b>{'No trainer answers' if unanswered else headline(state)}</b>")
@@ -138,9 +155,23 @@ class FineTunePanel(QtWidgets.QDockWidget):
         self.sentence.setText(_UNANSWERED if unanswered else sentence(state, chosen))
         self.best.setText(_dice(state.best_dice))
         self.last.setText(_dice(state.history[-1].get("dice")) if state.history else "–")
-        self.saved.setText(checkpoint_title(Path(state.saved)) if state.saved else "as it began")
         self._show_patience(state, running and not unanswered)
         self._draw(state)
+
+    def _show_unet(self) -> None:
+        """RootPainter's U-Net tells its progress by messages alone; whether it is trained stands in the heartbeat."""
+        trainer = self._session.trainer
+        beat = trainer.heartbeat if trainer.alive else None
+        running = beat is not None and beat.training == Path(self._window.proj_location).name
+        self.start_button.setEnabled(not running)
+        self.stop_button.setEnabled(running or beat is None)  # a trainer that is not of ours says nothing of that
+        self.headline.setText(f"<b>{'Training of a U-Net' if running else 'A project of a U-Net'}</b>")
+        self.sentence.setText(_UNET_TRAINS if running else _UNET_RESTS)
+        for label in (self.best, self.last):
+            label.setText("–")
+        nothing = TrainingState("")  # what was plotted was of another model
+        self._show_patience(nothing, False)
+        self._draw(nothing)
 
     def _show_patience(self, state: TrainingState, running: bool) -> None:
         if state.ripeness < 1:

@@ -72,8 +72,9 @@ class MaskWait(QtCore.QObject):
     def _given_up(self) -> bool:
         """Whether a trainer answers, but does not owe the mask any more, or said that it could not make it."""
         trainer = self._session.trainer
-        failed = trainer.heartbeat.last_error if trainer.heartbeat is not None else None
-        said = _names(str((failed or {}).get("message", "")), Path(self._window.image_path).name)
+        project, failure = trainer.heartbeat.failure if trainer.heartbeat is not None else ("", "")
+        own = project in ("", Path(self._window.proj_location).name)  # images of another may have the same name
+        said = own and _names(failure, Path(self._window.image_path).name)
         return trainer.alive and (said or self._without_word >= _LOOKS_WITHOUT_WORD)
 
     def _explain(self, waited: float, owed: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from rootpainter_rootfm.painter import exchange
-from rootpainter_rootfm.painter.exchange import TrainingState
+from rootpainter_rootfm.painter.exchange import Heartbeat, TrainingState
 from rootpainter_rootfm.painter.preferences import Preferences
 from rootpainter_rootfm.painter.project.fine_tune import sentence
 from rootpainter_rootfm.painter.trainer_life import Life
@@ -114,7 +115,34 @@ def test_better_model_is_announced_once_and_not_for_an_old_training(window, proj
     qtbot.waitUntil(lambda: heard == ["000002_1700000500.pth"], timeout=10_000)
     tell(project, saved="000002_1700000500.pth", state="finished")
     qtbot.waitUntil(lambda: "finished" in panel.headline.text(), timeout=10_000)
-    assert len(heard) == 1 and panel.again_button.isEnabled() and panel.start_button.isEnabled()
+    assert len(heard) == 1 and panel.start_button.isEnabled()
+
+
+def test_masks_can_be_made_again_by_what_an_earlier_training_saved(window, project, qtbot):
+    panel = window.rootfm_project.training
+    (project.parent / "models" / "000001_1700000000.pth").write_bytes(b"x")
+    tell(project, state="finished")
+    qtbot.waitUntil(lambda: panel.best.text() == "0.810", timeout=10_000)
+    assert not panel.again_button.isEnabled() and panel.saved.text() == "as it began"
+    (project.parent / "models" / "000002_1700000500.pth").write_bytes(b"x")
+    qtbot.waitUntil(panel.again_button.isEnabled, timeout=10_000)
+    assert panel.saved.text().startswith("000002, ")
+
+
+def test_panel_says_of_a_u_net_whether_it_is_trained_and_stops_it(window, plugin, project, sync, qtbot):
+    panel, trainer = window.rootfm_project.training, plugin.session.trainer
+    (project.parent / "models" / "000001_1700000000.pkl").write_bytes(b"x")
+    tell(project)  # of a foundation model that was here before
+    qtbot.waitUntil(lambda: "own U-Nets" in panel.sentence.text(), timeout=10_000)
+    assert panel.best.text() == "–" and panel.start_button.isEnabled()
+    beat = Heartbeat(1, "lab", 1, "segmenting", "cpu", project="barley")
+    for project_trained, running in (("barley", True), ("oats", False)):
+        trainer._see(replace(beat, beat=trainer.heartbeat.beat + 1 if trainer.heartbeat else 1))
+        trainer._see(replace(beat, beat=trainer.heartbeat.beat + 1, training=project_trained))
+        assert ("Stop ends it" in panel.sentence.text()) is running is panel.stop_button.isEnabled()
+        assert panel.start_button.isEnabled() is not running
+    judge(plugin, Life.SILENT)
+    assert panel.start_button.isEnabled() and panel.stop_button.isEnabled()
 
 
 def test_training_whose_trainer_is_gone_says_so_and_can_be_started(window, plugin, project, qtbot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,6 +31,16 @@ def window(launcher, library, sync, monkeypatch, qtbot):
 )
 def test_failure_of_another_image_is_not_this_ones(message, named):
     assert waiting._names(message, "one.png") is named
+
+
+@pytest.mark.parametrize(("project", "given_up"), [("oats", True), (None, True), ("barley", False)])
+def test_failure_of_an_image_of_another_project_is_not_this_ones(window, plugin, project, given_up):
+    trainer = plugin.session.trainer
+    trainer._poll.stop()
+    trainer.life = Life.ALIVE
+    error = {"time": 1.0, "message": "one.png cannot be read.", "project": project}
+    trainer.heartbeat = Heartbeat(1, "lab", 1, "idle", "cpu", last_error=error)
+    assert window.rootfm_project._wait._given_up is given_up
 
 
 def test_nobody_takes_the_request(window, qtbot):
@@ -109,11 +120,14 @@ def test_trainer_that_comes_late_is_asked_again(window, plugin, sync, qtbot):
     assert [path for path in (sync / "instructions").iterdir() if path.name.startswith("segment_")]
 
 
-def test_what_the_trainer_could_not_do_is_shown_once(window, plugin, sync, qtbot):
-    trainer = plugin.session.trainer
+@pytest.mark.parametrize(("project", "told"), [("oats", True), (None, True), ("barley", False)])
+def test_what_the_trainer_could_not_do_is_shown_once_where_it_concerns(window, plugin, sync, qtbot, project, told):
+    trainer, notices = plugin.session.trainer, []
+    plugin.session.notice.connect(notices.append)
     beat = {"protocol": 1, "host": "lab", "pid": 1, "state": "idle", "device": "cpu"}
 
-    def write(number, error=None):
+    def write(number, message="", project=None):
+        error = {"time": float(number), "message": message, "project": project} if message else None
         content = beat | {"beat": number, "last_error": error}
         (sync / exchange.HEARTBEAT).write_text(json.dumps(content))
 
@@ -121,9 +135,10 @@ def test_what_the_trainer_could_not_do_is_shown_once(window, plugin, sync, qtbot
     qtbot.waitUntil(lambda: trainer.heartbeat is not None, timeout=10_000)
     write(2)
     qtbot.waitUntil(lambda: trainer.alive, timeout=10_000)
-    write(3, {"time": 5.0, "message": "The disk is full. Free some space."})
-    qtbot.waitUntil(said("The disk is full"), timeout=10_000)
+    write(3, "The disk is full. Free some space.", project)
+    qtbot.waitUntil(lambda: trainer.heartbeat.beat == 3, timeout=10_000)
+    assert said("The disk is full")() is told
+    assert bool(notices) is not told
     count = len(dialogs())
-    write(4, {"time": 5.0, "message": "The disk is full. Free some space."})
-    qtbot.waitUntil(lambda: trainer.heartbeat.beat == 4, timeout=10_000)
+    trainer._see(replace(trainer.heartbeat, beat=4))
     assert len(dialogs()) == count
