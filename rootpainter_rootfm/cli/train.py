@@ -32,7 +32,7 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         "--start",
         metavar="MODEL",
         help="continue from this model (a name or a file) instead of random weights: 400 steps at a rate of 0.0001, "
-        "without drawn roots, unless the options say otherwise",
+        "without drawn roots and with few changes of light and colour, unless the options say otherwise",
     )
     add_plan_options(parser)
     parser.set_defaults(run=run)

@@ -22,6 +22,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tile-sizes", type=int, nargs="+", metavar="PIXELS", help="sides of patches (224 320 448)")
     parser.add_argument("--drawn", type=float, help="share of patches with drawn roots (0.35)")
     parser.add_argument("--transplanted", type=float, help="share of the others with real roots in other ground (0)")
+    parser.add_argument("--variety", type=float, help="how often light, colour and sharpness are changed, 0 to 1 (1)")
     parser.add_argument("--rate", type=float, help="learning rate on the plateau (0.001)")
     parser.add_argument("--warmup", type=int, help="steps over which the rate rises to the plateau (300)")
     parser.add_argument(

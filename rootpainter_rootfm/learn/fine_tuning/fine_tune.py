@@ -123,7 +123,7 @@ class FineTuner:
             patch = patches.cut(self._rng, truth, self.settings.patch, self._scale)
             if whole is None:
                 patch = self._believed(patch)
-            return replace(patch, image=augment.photograph(self._rng, patch.image))
+            return replace(patch, image=augment.photograph(self._rng, patch.image, self.settings.variety))
         return None
 
     @torch.inference_mode()

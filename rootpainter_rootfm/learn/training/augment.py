@@ -91,18 +91,28 @@ def _compress(rng: Generator, picture: Image.Image) -> Image.Image:
     return Image.open(stored).convert("RGB")
 
 
-def photograph(rng: Generator, image: np.ndarray) -> np.ndarray:
-    """The same scene as another camera, lamp or scanner might have shown it. H×W×3 uint8 in and out."""
+def photograph(rng: Generator, image: np.ndarray, variety: float = 1.0) -> np.ndarray:
+    """The same scene as another camera, lamp or scanner might have shown it.
+
+    Args:
+        rng: source of chance.
+        image: H×W×3 uint8.
+        variety: 0..1, how often each change is made, as a share of how often it is for all the cameras there are. What
+            one camera's photographs have in common, such as the colour of roots, can be learnt only where it stays.
+
+    Returns:
+        H×W×3 uint8.
+    """
     x = image.astype(np.float32) / 255
     for probability, change in _LIGHT:
-        if rng.random() < probability:
+        if rng.random() < variety * probability:
             x = np.clip(change(rng, x), 0, 1)
     picture = Image.fromarray(np.uint8(x * 255))
-    if rng.random() < 0.25:
+    if rng.random() < variety * 0.25:
         picture = _soften(rng, picture)
     x = np.asarray(picture)
-    if rng.random() < 0.3:
+    if rng.random() < variety * 0.3:
         x = np.uint8(np.clip(_noise(rng, x.astype(np.float32) / 255), 0, 1) * 255)
-    if rng.random() < 0.2:
+    if rng.random() < variety * 0.2:
         x = np.asarray(_compress(rng, Image.fromarray(x)))
     return x

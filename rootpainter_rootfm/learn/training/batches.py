@@ -84,7 +84,7 @@ class Batches(TorchDataset[Batch]):
             patch = self._transplanted(rng, size) if transplanted else self._cut(rng, size)
             if rng.random() < STREWN:
                 patch = strewn(rng, patch)
-        return replace(patch, image=augment.photograph(rng, patch.image))
+        return replace(patch, image=augment.photograph(rng, patch.image, self._plan.variety))
 
     def _cut(self, rng: Generator, size: int, widened: float = 1.0) -> Patch:
         dataset = self._datasets[rng.integers(len(self._datasets))]

@@ -23,6 +23,8 @@ class TrainPlan:
         scale: smallest and largest zoom of a real image.
         drawn: share of patches with drawn roots.
         transplanted: share of the other patches that show real roots in ground that is not their own.
+        variety: how often light, colour and sharpness of a patch are changed, as a share of how often they are for a
+            model that is to know every camera (see `augment.photograph`).
         rate: learning rate of AdamW on the plateau between warm-up and cool-down.
         warmup: steps over which the rate rises to the plateau.
         cooldown: share of the steps, at the end, over which the rate falls to zero. A finished training can be
@@ -41,6 +43,7 @@ class TrainPlan:
     scale: tuple[float, float] = (0.4, 2.5)
     drawn: float = 0.35
     transplanted: float = 0.0
+    variety: float = 1.0
     rate: float = 1e-3
     warmup: int = 300
     cooldown: float = 0.2
@@ -57,7 +60,7 @@ class TrainPlan:
             raise DataError("A training needs at least one step and one patch a step.")
         if not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise DataError(f"The zoom must go from a smaller to a larger positive number, not {self.scale}.")
-        for name in ("drawn", "transplanted", "cooldown", "average"):
+        for name in ("drawn", "transplanted", "variety", "cooldown", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
         for name in ("rate", "clip"):
@@ -91,6 +94,14 @@ class TrainPlan:
 
 
 CONTINUED = TrainPlan(
-    steps=400, scale=(0.7, 1.4), drawn=0.0, rate=1e-4, warmup=20, cooldown=0.5, decay=0.01, frozen_statistics=True
+    steps=400,
+    scale=(0.7, 1.4),
+    drawn=0.0,
+    variety=0.25,
+    rate=1e-4,
+    warmup=20,
+    cooldown=0.5,
+    decay=0.01,
+    frozen_statistics=True,
 )
-"""A training that begins with a model: short, gentle, and on what is there."""
+"""A training that begins with a model: short, gentle, and on what is there, mostly as it is there."""

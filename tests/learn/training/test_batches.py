@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +113,10 @@ def test_what_is_strewn_lies_behind_the_roots_and_changes_no_mask(sets):
         changed.append((found.image[~rooted] != whole.image[~rooted]).any())
         assert found.root is whole.root and found.known is whole.known
     assert rooted.any() and np.mean(changed) > 0.5
+
+
+def test_light_and_colour_are_changed_as_often_as_planned(sets, monkeypatch):
+    seen = []
+    monkeypatch.setattr(module.augment, "photograph", lambda rng, image, variety: seen.append(variety) or image)
+    Batches(sets, replace(PLAN, variety=0.25))[0]
+    assert set(seen) == {0.25}

@@ -32,6 +32,7 @@ def test_a_plan_survives_its_file_and_old_files_lack_newer_entries():
     [
         *({"tile_sizes": (100,)}, {"tile_sizes": ()}, {"tile_sizes": (0,)}, {"steps": 0}, {"batch": 0}),
         *({"scale": (2, 1)}, {"scale": (1, math.inf)}, {"drawn": 1.1}, {"drawn": -0.1}, {"transplanted": 2}),
+        *({"variety": 1.5}, {"variety": -0.1}),
         *({"cooldown": math.nan}, {"average": 1.5}, {"rate": 0}, {"rate": math.inf}, {"clip": 0}),
         *({"warmup": -1}, {"decay": -1}, {"seed": -1}),
     ],
