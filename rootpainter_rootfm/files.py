@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +15,9 @@ from .errors import RootFMError
 
 READING = (0.01, 0.03, 0.1, 0.3, 0.6)
 """Seconds to wait, one time after the other, for whoever reads a file that is to be replaced."""
+ABANDONED = 24 * 3600
+"""Seconds without a change after which nobody is still writing a file, whatever the clock of another computer says."""
+_BESIDE = re.compile(r"\.[0-9a-f]{16}\.part(\.\w+)?")
 
 
 @contextmanager
@@ -53,6 +56,15 @@ def writing(path: str | os.PathLike[str], failure: type[RootFMError], *wrapped: 
 def unfinished(folder: Path, suffix: str) -> list[Path]:
     """Files of that suffix that `replacing` left in a folder when its process was killed, or is writing just now."""
     return list(folder.glob(f".*.part{suffix}"))
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes what `replacing` left in a folder when its process was killed, but nothing that is being written."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            ours = _BESIDE.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            if ours and entry.stat().st_mtime < time.time() - ABANDONED:
+                os.unlink(entry)
 
 
 def move(beside: Path, target: Path) -> None:
@@ -95,6 +107,15 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def way(masks_folder: Path, images_folder: Path) -> str:
+    """The folder of the images as seen from that of their masks, links followed."""
+    there, here = os.path.realpath(images_folder), os.path.realpath(masks_folder)
+    try:
+        return Path(os.path.relpath(there, here)).as_posix()
+    except ValueError:  # another drive of Windows
+        return Path(there).as_posix()
 
 
 def file_name(name: str) -> str:

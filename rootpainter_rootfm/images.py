@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
-from math import ceil, sqrt
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +21,7 @@ from . import tiff
 from .bands import bands
 from .errors import ImageError
 from .opening import Unreadable, opened
+from .stretch import stretched
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 OTHER_PICTURES = (
@@ -28,8 +30,6 @@ OTHER_PICTURES = (
 )
 """What cameras, telephones and image programs write and `read` does not know; raw photographs in the second line."""
 MAX_PIXELS = 1_000_000_000
-# Outside these percentiles lie dead pixels and reflections; what lies between fills 0..255.
-STRETCH_PERCENTILES = (0.1, 99.9)
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Opened by class: `Image.open` refuses large scans by a limit that can only be changed for the whole process.
@@ -39,8 +39,19 @@ _PILLOW_READERS: dict[bytes, type[ImageFile]] = {
     b"BM": BmpImageFile,
 }
 _PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS = (2, 4, 6)
-_SAMPLE_SIZE = 1 << 22
 _LYING = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """An image and what else its file tells when it is opened once."""
+
+    pixels: np.ndarray
+    """H×W×3 uint8, as `read` gives it."""
+    pages: int
+    """Of a TIFF, 1 of other images; more than 1 means that some were left out."""
+    sha256: str
+    """Of the file's bytes."""
 
 
 def is_image_name(name: str) -> bool:
@@ -115,25 +126,25 @@ def read(
         ImageError: The file is missing, empty, truncated, too large or not an image; names file and cause.
     """
     with opened(path, ImageError) as file:
-        pixels, orientation = _decoded(file, page, max_pixels)
-        if stretch or pixels.dtype != np.uint8:
-            pixels = _stretched(pixels)
-        if pixels.ndim == 2:
-            pixels = np.repeat(pixels[:, :, None], 3, axis=2)
-        # A copy where needed, so that the caller may write into it and hand it to torch.
-        return np.require(_upright(pixels, orientation), requirements=["C", "W"])
+        return _shown(_decoded(file, page, max_pixels), stretch)
+
+
+def read_photograph(
+    path: str | os.PathLike[str], *, page: int = 0, stretch: bool = False, max_pixels: int = MAX_PIXELS
+) -> Photograph:
+    """As `read`, with all that has to be known of the file. Raises ImageError."""
+    with opened(path, ImageError) as file:
+        stored = _decoded(file, page, max_pixels)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Photograph(_shown(stored, stretch), stored.pages, digest)
 
 
 def read_values(path: str | os.PathLike[str]) -> np.ndarray:
     """The first page as its file holds it, not stretched: H×W or H×W×3, uint8 or deeper, upright. Raises ImageError."""
     with opened(path, ImageError) as file:
-        return _upright(*_decoded(file, 0, MAX_PIXELS))
-
-
-def turned(layer: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
-    """H×W(×C) of a PNG, JPEG or BMP as the EXIF note in the file's header turns it. Raises ImageError."""
-    with opened(path, ImageError) as file:
-        return _upright(layer, _orientation_in_header(_pillow_reader(file)(file)))
+        stored = _decoded(file, 0, MAX_PIXELS)
+        return upright(stored.pixels, stored.orientation)
 
 
 def size_in_header(path: str | os.PathLike[str]) -> tuple[int, int]:
@@ -143,11 +154,11 @@ def size_in_header(path: str | os.PathLike[str]) -> tuple[int, int]:
     """
     with opened(path, ImageError) as file:
         if _is_tiff(file):
-            height, width, orientation = tiff.size_in_header(file)
+            height, width, turned = tiff.size_in_header(file)
         else:
             image = _pillow_reader(file)(file)
-            height, width, orientation = image.height, image.width, _orientation_in_header(image)
-    return (width, height) if orientation in _LYING else (height, width)
+            height, width, turned = image.height, image.width, _orientation_in_header(image)
+    return (width, height) if turned in _LYING else (height, width)
 
 
 def page_count(path: str | os.PathLike[str]) -> int:
@@ -173,8 +184,17 @@ def _is_tiff(file: BinaryIO) -> bool:
     return start.startswith(_TIFF_STARTS)
 
 
-def _decoded(file: BinaryIO, page: int, max_pixels: int) -> tuple[np.ndarray, int]:
-    """One page as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
+def _shown(stored: tiff.Stored, stretch: bool) -> np.ndarray:
+    """What `read` gives, C-contiguous and writeable, so that the caller may hand it to torch."""
+    pixels = stored.pixels
+    if stretch or pixels.dtype != np.uint8:
+        pixels = stretched(pixels, stored.missing)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    return np.require(upright(pixels, stored.orientation), requirements=["C", "W"])
+
+
+def _decoded(file: BinaryIO, page: int, max_pixels: int) -> tiff.Stored:
     if _is_tiff(file):
         return tiff.read_page(file, page, max_pixels)
     if page != 0:
@@ -182,23 +202,23 @@ def _decoded(file: BinaryIO, page: int, max_pixels: int) -> tuple[np.ndarray, in
     return _read_with_pillow(file, max_pixels)
 
 
-def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tuple[np.ndarray, int]:
-    """A PNG, JPEG or BMP as H×W or H×W×3, uint8 or deeper, and its EXIF orientation."""
+def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tiff.Stored:
+    """A PNG, JPEG or BMP."""
     reader = _pillow_reader(file)
     header = file.read(26)
     file.seek(0)
     image = reader(file)
     tiff.check_size(image.width, image.height, max_pixels)
-    orientation = _orientation(image)
+    turned = orientation(image)
     if reader is PngImageFile and header[24] == 16 and header[25] in _PNG_COLOUR_TYPES_PILLOW_CUTS_TO_8_BITS:
         file.seek(0)
         pixels = imagecodecs.png_decode(file.read())
-        return pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0], orientation
-    return _pixels(image), orientation
+        return tiff.Stored(pixels[:, :, :3] if pixels.shape[2] >= 3 else pixels[:, :, 0], turned)
+    return tiff.Stored(_pixels(image), turned)
 
 
-def _orientation(image: ImageFile) -> int:
-    """As the EXIF tells; damaged notes do not make an image unreadable."""
+def orientation(image: ImageFile) -> int:
+    """As the EXIF tells, 1 to 8; damaged notes make no image unreadable. A PNG is decoded: it may have them last."""
     try:
         return image.getexif().get(tiff.ORIENTATION_TAG, 1)
     except Exception:  # Pillow raises nearly anything here
@@ -233,43 +253,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return pixels
 
 
-def _stretched(pixels: np.ndarray) -> np.ndarray:
-    """Any real H×W or H×W×3 as uint8, its percentiles at 0 and 255; NaN becomes 0, a constant image black."""
-    low, high = _limits(pixels)
-    stretched = np.zeros(pixels.shape, np.uint8)
-    if not high > low:
-        return stretched
-    table = None
-    if pixels.dtype.kind in "ui" and pixels.dtype.itemsize <= 2:  # a look into a table is five times as fast
-        unsigned = np.dtype(f"u{pixels.dtype.itemsize}")
-        table = _levels(np.arange(256**unsigned.itemsize).astype(unsigned).view(pixels.dtype), low, high)
-    for rows in bands(len(pixels), pixels[0].size):
-        stretched[rows] = _levels(pixels[rows], low, high) if table is None else table[pixels[rows].view(unsigned)]
-    return stretched
-
-
-def _levels(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    """Values of any shape as uint8, `low` at 0 and `high` at 255."""
-    # Half the difference, since the whole of it may overflow.
-    half = high / 2 - low / 2
-    with np.errstate(all="ignore"):
-        share = (values.astype(np.float64) / 2 - low / 2) / half
-        return (np.nan_to_num(share, nan=0.0).clip(0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-def _limits(pixels: np.ndarray) -> tuple[float, float]:
-    """What becomes 0 and what 255: percentiles of an even sample, or the extremes where those coincide."""
-    step = ceil(sqrt(pixels.size / _SAMPLE_SIZE))
-    for values, percentiles in ((pixels[::step, ::step], STRETCH_PERCENTILES), (pixels, (0, 100))):
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            low, high = np.percentile(finite, percentiles, method="nearest")
-            if low < high:
-                return float(low), float(high)
-    return 0.0, 0.0
-
-
-def _upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """H×W×C turned by EXIF orientation 1 to 8; anything else is taken as upright."""
     if orientation in _LYING:
         pixels = pixels.swapaxes(0, 1)

@@ -8,6 +8,7 @@ of Buchsbaum 1980). The colours of soils and of roots themselves are left: they,
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,9 @@ MOST: Final = 2.0
 """A channel is multiplied or divided by no more: an image in one colour alone has no other light to be shown in."""
 ENOUGH: Final = 1_000_000
 """Pixels that are looked at; of a larger image, every second or third of a row and of a column."""
+
+Balance = Callable[[np.ndarray], np.ndarray]
+"""Takes any part of one image, h×w×3 uint8, and gives it without that image's uncommon colour."""
 
 
 def gains(image: np.ndarray) -> np.ndarray:
@@ -38,14 +42,28 @@ def gains(image: np.ndarray) -> np.ndarray:
     return np.exp(beyond).clip(1 / MOST, MOST).astype(np.float32)
 
 
-def balanced(image: np.ndarray) -> np.ndarray:
-    """H×W×3 uint8: an image without an uncommon colour; itself where it has none."""
+def balancing(image: np.ndarray) -> Balance:
+    """What takes the uncommon colour of an H×W×3 uint8 image out of it, or of parts of it such as tiles."""
     factors = gains(image)
     if (factors == 1).all():
-        return image
-    levels = np.arange(256)[:, None] * factors
-    table = np.rint(levels.clip(max=255)).astype(np.uint8)
-    shown = np.empty_like(image)
-    for channel in range(3):
-        shown[..., channel] = table[:, channel][image[..., channel]]
-    return shown
+        return unchanged
+    levels = np.arange(256) * factors[:, None]
+    tables = np.rint(levels.clip(max=255)).astype(np.uint8)
+
+    def balance(part: np.ndarray) -> np.ndarray:
+        shown = np.empty_like(part)
+        for channel, table in enumerate(tables):
+            shown[..., channel] = table[part[..., channel]]
+        return shown
+
+    return balance
+
+
+def unchanged(image: np.ndarray) -> np.ndarray:
+    """A `Balance` that leaves everything as it is."""
+    return image
+
+
+def balanced(image: np.ndarray) -> np.ndarray:
+    """H×W×3 uint8: an image without an uncommon colour; itself where it has none."""
+    return balancing(image)(image)

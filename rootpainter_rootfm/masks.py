@@ -17,15 +17,14 @@ from . import png
 from .bands import bands
 from .errors import MaskError
 from .files import writing
+from .images import orientation, upright
 from .opening import Unreadable, opened
+from .white import is_light, is_white
 
 ROOT_RGBA = (0, 255, 255, 178)
 ANNOTATED_ROOT_RGBA = (255, 0, 0, 180)
 ANNOTATED_SOIL_RGBA = (0, 255, 0, 180)
-SPECKS = 0.001  # share of grey pixels that a mask without white may have: the rim of a root beyond its edge, dirt
-NEARLY_BLACK = 10  # levels up to which a colour of a dataset's mask may be taken for the black around roots
 
-_AS_IT_SHOULD_BE = "save it with root in white (255) and everything else in black (0)"
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _ZIP_START = b"PK\x03\x04"
 _NOTE = "rootfm"
@@ -96,7 +95,7 @@ def is_remnant(path: str | os.PathLike[str]) -> bool:
 
 
 def read(path: str | os.PathLike[str], *, light_root: bool = False) -> np.ndarray:
-    """A mask in any of the formats as H×W bool, True where root.
+    """A mask in any of the formats as H×W bool, True where root; a PNG is turned upright as photographs are.
 
     The format is taken from the content. Colour PNGs are RootPainter's (root is cyan), also where RootPainter
     or an image program has rewritten them. Black-and-white PNGs are RhizoVision's, root black, unless
@@ -108,8 +107,12 @@ def read(path: str | os.PathLike[str], *, light_root: bool = False) -> np.ndarra
             return _read_npz(file)
         image = _png(file)
         if image.mode in ("1", "L", "I", "I;16") and "transparency" not in image.info:
-            return _read_grey(image, light_root)
-        return _read_light(image) if light_root else _read_colour(image)
+            root = _read_grey(image, light_root)
+        elif light_root:
+            root = is_light((image.height, image.width), _colour_bands(image))
+        else:
+            root = _read_colour(image)
+        return upright(root, orientation(image))
 
 
 def read_annotation(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -229,49 +232,6 @@ def _read_colour(image: PngImageFile) -> np.ndarray:
     if all_grey:
         return _read_grey(image.convert("L"), False)
     raise Unreadable("its colours are not those of a root mask")
-
-
-def _read_light(image: PngImageFile) -> np.ndarray:
-    """A dataset's mask in colour: white, or cyan as RootPainter's, on black or on nothing, with all that lies between.
-
-    Any other colour, dark ones too, may be a class, and black beside nothing may be root: neither passes for root-free.
-    """
-    levels = np.empty((image.height, image.width), np.uint8)
-    all_grey, all_cyan, black, clear = True, True, False, False
-    for rows, (red, green, blue, alpha) in _colour_bands(image):
-        away = alpha == 0
-        levels[rows] = np.where(away, 0, np.minimum(green, blue))
-        root = (red < 128) & (levels[rows] > 127)
-        rim = (red <= NEARLY_BLACK) & (np.maximum(green, blue) - levels[rows] <= NEARLY_BLACK)
-        all_grey &= bool(((red == green) & (green == blue) & (alpha == 255)).all())
-        all_cyan &= bool((away | root | rim).all())
-        black |= bool(((alpha > 127) & rim & (levels[rows] <= NEARLY_BLACK)).any())
-        clear |= bool(away.any())
-    if black and clear:
-        raise Unreadable(f"black and transparent pixels in one mask do not tell which are root; {_AS_IT_SHOULD_BE}")
-    if not all_grey and not all_cyan:
-        raise Unreadable(f"its colours are not those of a root mask; {_AS_IT_SHOULD_BE}")
-    return is_white(levels, 0 if all_grey else NEARLY_BLACK)
-
-
-def is_white(levels: np.ndarray, noise: int = 0) -> np.ndarray:
-    """Where a picture of zeros and ones, or of 8 or 16 bit, is nearer to white than to black; H×W number to bool.
-
-    Raises Unreadable when nothing is, though more than specks of it are not black: it holds classes or numbered roots,
-    which would pass for a picture without roots. Where there are more than 8 bits, roots may be numbered beyond half
-    of white, too: something has to be all white there. Levels up to `noise` count as black.
-    """
-    top = levels.max()
-    if not levels.min() >= 0:
-        raise Unreadable(f"it holds values that are below zero or no numbers; {_AS_IT_SHOULD_BE}")
-    white = next((white for white in (1, 255) if top <= white), 65535)
-    root = levels > white / 2
-    found = root.any() and (levels.dtype == np.uint8 or top <= 1 or top == white)
-    if not found and (levels > noise).mean() > SPECKS:
-        raise Unreadable(
-            f"it holds values up to {top}, none of them white, so it cannot be told which are root; {_AS_IT_SHOULD_BE}"
-        )
-    return root
 
 
 def _read_grey(image: Image.Image, light_root: bool) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
@@ -15,10 +15,24 @@ PHOTOMETRIC = tifffile.PHOTOMETRIC
 # Fax codes of black-and-white scans: tifffile has no decoder for them, Pillow has.
 FAX_COMPRESSIONS = (2, 3, 4)
 ORIENTATION_TAG = 274
+MISSING_TAG = 42113  # GDAL's NODATA
+
+
+class Stored(NamedTuple):
+    """What a file holds of one image."""
+
+    pixels: np.ndarray
+    """H×W or H×W×3: uint8 for up to 8 bits, otherwise the file's own type and values."""
+    orientation: int = 1
+    """As EXIF has it; 1 to 8, or anything else for upright."""
+    pages: int = 1
+    """Of the file."""
+    missing: float | None = None
+    """The value of pixels of which nothing is known."""
 
 
 def count_pages(file: BinaryIO) -> int:
-    """The number of pages in an open TIFF; reduced copies of another page are none."""
+    """The number of pages in an open TIFF, up to a damaged one; reduced copies of another page are none."""
     with tifffile.TiffFile(file) as tiff:
         return len(_pages(tiff))
 
@@ -26,7 +40,7 @@ def count_pages(file: BinaryIO) -> int:
 def count_pixels(file: BinaryIO, index: int) -> int:
     """Height times width of page `index` (from 0) of an open TIFF."""
     with tifffile.TiffFile(file) as tiff:
-        page = _pages(tiff)[index]
+        page = _pages(tiff, index)[index]
         return page.imagelength * page.imagewidth
 
 
@@ -37,32 +51,53 @@ def size_in_header(file: BinaryIO) -> tuple[int, int, int]:
         return page.imagelength, page.imagewidth, page.tags.valueof(ORIENTATION_TAG, default=1)
 
 
-def read_page(file: BinaryIO, index: int, max_pixels: int) -> tuple[np.ndarray, int]:
-    """Page `index` (from 0) of an open TIFF and its EXIF orientation (1 to 8).
+def read_page(file: BinaryIO, index: int, max_pixels: int) -> Stored:
+    """Page `index` (from 0) of an open TIFF.
 
-    The page is H×W or H×W×3: uint8 for up to 8 bits, otherwise the file's own type and values. White-is-zero,
-    palette and CMYK pages are turned into black-is-zero grey and RGB; alpha and further channels are left out.
+    White-is-zero, palette and CMYK pages are turned into black-is-zero grey and RGB; alpha and further channels are
+    left out. A page behind it may be damaged.
     Raises Unreadable for what a photograph cannot be, and whatever tifffile raises on damage.
     """
     with tifffile.TiffFile(file) as tiff:
-        pages = _pages(tiff)
+        pages = _pages(tiff, index)
         if not 0 <= index < len(pages):
             there = f"it has no page {index}: its pages are 0 to {len(pages) - 1}"
             raise Unreadable(there if pages else "it has no page")
         page = pages[index]
         _check(page, file, max_pixels)
         if page.compression in FAX_COMPRESSIONS:
-            return _read_fax(file, page.index), 1
+            return Stored(_read_fax(file, page.index), pages=len(pages))
         pixels = _interpret(page, page.asarray(squeeze=False))
-        orientation = page.tags.valueof(ORIENTATION_TAG, default=1)
-        return pixels, orientation if orientation in range(1, 9) else 1
+        return Stored(pixels, page.tags.valueof(ORIENTATION_TAG, default=1), len(pages), _missing(page))
 
 
-def _pages(tiff: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-    """All but the reduced copies of another page, which some programs put first; those where there is nothing else."""
-    # By their number: tifffile counts pages that point at themselves once, and goes round in them for ever.
-    pages = [tiff.pages[index].aspage() for index in range(len(tiff.pages))]
-    return [page for page in pages if not page.is_reduced] or pages
+def _pages(tiff: tifffile.TiffFile, wanted: int = 0) -> list[tifffile.TiffPage]:
+    """All but the reduced copies of another page, which some programs put first; those where there is nothing else.
+
+    Where one is damaged the pages end, which is an error if the `wanted` one is not before it.
+    """
+    pages, damage = [], None
+    try:
+        # By their number: tifffile counts pages that point at themselves once, and goes round in them for ever.
+        for index in range(len(tiff.pages)):
+            pages.append(tiff.pages[index].aspage())
+    except tifffile.TiffFileError as error:
+        damage = error
+    own = [page for page in pages if not page.is_reduced]
+    if damage and wanted >= len(own):
+        raise damage
+    return own or pages
+
+
+def _missing(page: tifffile.TiffPage) -> float | None:
+    """The value by which a map says that nothing is known of a pixel, where `_interpret` leaves values as they are."""
+    if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB) or page.bitspersample < 8:
+        return None
+    try:
+        # Not `page.nodata`, which is 0 also where the value is no number of the pixels' kind.
+        return float(page.tags.valueof(MISSING_TAG).replace(",", "."))
+    except (AttributeError, ValueError):
+        return None
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:

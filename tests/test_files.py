@@ -68,3 +68,18 @@ def test_a_file_name_that_is_no_text_can_be_written_about(tmp_path):
 
 def test_names_of_datasets_become_legal_file_names():
     assert files.file_name("a/b: c?") == "a_b__c_" and files.file_name("prmi-peanut_1.0") == "prmi-peanut_1.0"
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    left = [f".{16 * 'a'}.part.png", f".{16 * 'b'}.part"]
+    others = [f".{16 * 'g'}.part.png", f".{15 * 'a'}.part.png", f"{16 * 'a'}.part.png", f".{16 * 'a'}.partly", "a.part"]
+    for name in left + others:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / f".{16 * 'c'}.part.png").touch()  # of a run that is under way
+    (tmp_path / f".{16 * 'd'}.part").mkdir()
+    os.utime(tmp_path / f".{16 * 'd'}.part", (1, 1))
+    files.remove_abandoned(tmp_path)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {*others, f".{16 * 'c'}.part.png", f".{16 * 'd'}.part"}
+    files.remove_abandoned(tmp_path / "nowhere")

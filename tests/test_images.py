@@ -4,7 +4,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from rootpainter_rootfm import images
+from rootpainter_rootfm import files, images
 from rootpainter_rootfm.errors import ImageError
 from tests.pictures import GREY, LAYOUTS, PHOTO, RAMP, raw_tiff, saved
 
@@ -137,6 +137,38 @@ def test_the_stretch_ignores_dead_pixels_and_what_is_not_finite(tmp_path):
     assert np.abs(pixels[1:].astype(int) - GREY[1:]).max() <= 2
 
 
+@pytest.mark.parametrize(("dtype", "value"), [("f4", -9999), ("f8", 1e30), ("u2", 65535), ("i2", -32768)])
+@pytest.mark.parametrize("colour", [False, True])
+def test_where_a_map_says_that_it_knows_nothing_the_stretch_looks_away(tmp_path, dtype, value, colour):
+    source = PHOTO if colour else GREY
+    values = source.astype(dtype) * 7 + 5
+    values[:12, :20] = value
+    photometric = "rgb" if colour else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric=photometric, extratags=[(42113, "s", 0, str(value), True)])
+    pixels = images.read(tmp_path / "a.tif").astype(int)
+    assert not pixels[:12, :20].any()
+    wanted = source.astype(int) if colour else source[:, :, None].astype(int)
+    assert np.abs(pixels - wanted)[12:].max() <= 4
+    assert (images.read_values(tmp_path / "a.tif") == values).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, -3.4028235e38, 3.4028235e38, 1e38])
+def test_the_largest_numbers_are_no_light(tmp_path, value):
+    values = (RAMP * 100).astype(np.float32)
+    values[:, :20] = value
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    pixels = images.read(tmp_path / "a.tif")[:, :, 0].astype(int)
+    assert not pixels[:, :20].any() and np.abs(pixels - GREY)[:, 20:].max() <= 4
+
+
+@pytest.mark.parametrize("text", ["none", "-9999", "1e999"])
+def test_a_value_that_no_pixel_has_changes_nothing(tmp_path, text):
+    values = GREY.astype(np.uint16) * 7
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    tifffile.imwrite(tmp_path / "b.tif", values, extratags=[(42113, "s", 0, text, True)])
+    assert (images.read(tmp_path / "a.tif") == images.read(tmp_path / "b.tif")).all()
+
+
 def test_channels_are_stretched_alike_so_that_colours_keep_their_balance(tmp_path):
     values = (PHOTO.astype(np.uint16) * np.array([1, 1, 0], np.uint16) + np.array([0, 0, 64], np.uint16)) * 100
     tifffile.imwrite(tmp_path / "a.tif", values, photometric="rgb")
@@ -205,6 +237,14 @@ def test_pages_are_counted_and_chosen(tmp_path):
             images.read(tmp_path / "a.tif", page=wrong)
 
 
+def test_a_photograph_tells_of_its_file(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([PHOTO, 255 - PHOTO]), photometric="rgb")
+    found = images.read_photograph(tmp_path / "a.tif", page=1)
+    assert (found.pixels == 255 - PHOTO).all() and found.pages == 2
+    assert found.sha256 == files.sha256(tmp_path / "a.tif")
+    assert images.read_photograph(saved(tmp_path / "b.png", PHOTO)).pages == 1
+
+
 def test_reduced_copies_are_no_pages(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tiff:
         tiff.write(PHOTO, photometric="rgb")
@@ -251,9 +291,6 @@ def test_photographs_are_turned_upright(tmp_path, orientation, name):
     assert pixels.shape == expected.shape and np.abs(pixels.astype(int) - expected).max() <= 1
     assert pixels.flags.c_contiguous and pixels.flags.writeable
     assert images.size_in_header(path) == expected.shape[:2] and (images.read_values(path) == pixels).all()
-    if name != "a.tif":
-        stored = np.arange(PHOTO.shape[0] * PHOTO.shape[1]).reshape(PHOTO.shape[:2])
-        assert images.turned(stored, path).shape == expected.shape[:2]
 
 
 def test_a_header_is_read_without_decoding_what_follows(tmp_path):

@@ -123,6 +123,26 @@ def test_pages_that_point_at_themselves_do_not_hang_the_reader(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("reduced_first", [False, True])
+def test_a_page_before_a_damaged_one_is_read_and_a_reduced_copy_never_in_its_place(tmp_path, reduced_first):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        if reduced_first:
+            tiff.write(PHOTO[::2, ::2], photometric="rgb", subfiletype=1)
+        for page in (PHOTO, 255 - PHOTO, PHOTO):
+            tiff.write(page, photometric="rgb")
+    with tifffile.TiffFile(path) as tiff:
+        places = [page.offset for page in tiff.pages]
+    content = path.read_bytes()
+    path.write_bytes(content[: places[-2] + 20])
+    assert (images.read(path) == PHOTO).all() and images.page_count(path) == 1
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        images.read(path, page=1)
+    path.write_bytes(content[: places[-3] + 20])
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        images.read(path)
+
+
 def test_many_threads_read_the_same(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PHOTO.astype(np.uint16) * 257, photometric="rgb", compression="zlib")
     saved(tmp_path / "b.png", PHOTO)

@@ -6,6 +6,7 @@ import argparse
 import io
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(end="", flush=True)
         return code
     except (KeyboardInterrupt, Cancelled):
+        # A second Ctrl-C would interrupt no work any more, only this sentence or the interpreter's own end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("Stopped. Nothing half-written was left behind.", file=sys.stderr)
         return EXIT_INTERRUPTED
     except RootFMError as error:

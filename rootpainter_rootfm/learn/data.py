@@ -17,6 +17,7 @@ from .. import images, light, masks
 from ..errors import DataError, MaskError
 from ..files import file_name
 from ..opening import Unreadable
+from ..white import is_root
 from .manifest import MANIFEST, read_rows
 
 SPLITS = ("train", "val", "test")
@@ -168,11 +169,10 @@ def read_truth(path: Path) -> np.ndarray:
     """
     ending = path.suffix.lower()
     if ending == ".png":
-        return images.turned(masks.read(path, light_root=not masks.read_note(path)), path)
-    values = images.read_values(path)
-    levels = values if values.ndim == 2 else values.max(axis=2)
+        return masks.read(path, light_root=not masks.read_note(path))
+    picture = images.read_values(path)
     try:
-        return masks.is_white(levels, JPEG_NOISE if ending in JPEG else 0)
+        return is_root(picture, JPEG_NOISE if ending in JPEG else 0)
     except Unreadable as error:
         raise MaskError(f"{path} cannot be read: {error}.") from error
 

@@ -219,37 +219,40 @@ class Library:
         download(card, file, progress)
 
     def _store(self, state: State, source: Path, card: ModelCard, name: str | None) -> ModelCard:
-        """Files first, the card last: what has no card yet is not listed."""
+        """A model comes to its place whole and in one step: of two that are added under one name, the first stays."""
         from .checkpoint import is_half_exact, write_safetensors
 
         models = self.home / "models"
         models.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".", dir=models) as workplace:
-            copy = Path(workplace) / "copy.safetensors"
+            folder = Path(workplace, "model")
+            folder.mkdir()  # readable to all who share the library, unlike the workplace
+            copy = folder / "copy.safetensors"
             if source.suffix.lower() == copy.suffix:
                 shutil.copyfile(source, copy)
             else:
                 write_safetensors(state, copy, half=is_half_exact(state))
             digest = files.sha256(copy)
             if known := self._find(digest):
-                if not _holds(known.file, digest):
-                    if not (known.own or known.card.url):
-                        raise ModelError(
-                            f"{known.file} is the file of these weights and damaged: install the package again."
-                        )
-                    # Lost, damaged or never downloaded: here it is.
+                if known.file.is_file() and files.sha256(known.file) == digest:
+                    if name is not None:
+                        raise ModelError(f"These weights are in the library already, as {known.card.name}.")
+                elif not (known.own or known.card.url):
+                    raise ModelError(f"{known.file} has these weights and is damaged: install the package again.")
+                else:  # Lost, damaged or never downloaded: here it is.
                     known.file.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(copy, known.file)
-                    return known.card
-                if name is None:
-                    return known.card
-                raise ModelError(f"These weights are in the library already, as {known.card.name}.")
+                return known.card
             name = name or self._free_name(card.name)
             size = copy.stat().st_size
             card = replace(card, name=name, file=f"{digest}.safetensors", sha256=digest, url=None, size_bytes=size)
-            (models / name).mkdir(exist_ok=True)
-            os.replace(copy, models / name / card.file)
-        files.write_text(models / name / _CARD, card.to_json())
+            os.replace(copy, folder / card.file)
+            files.write_text(folder / _CARD, card.to_json())
+            try:
+                os.rename(folder, models / name)
+            except OSError:
+                self._check_free(name)
+                raise
         return card
 
     def _check_free(self, name: str) -> None:
@@ -260,14 +263,12 @@ class Library:
             )
         if self._find(name):
             raise ModelError(f"The library has a model {name} already. Choose another name or remove that one first.")
+        if (folder := self.home / "models" / name).exists():
+            raise ModelError(f"The folder {folder} is in the way of a model. Delete it or choose another name.")
 
     def _free_name(self, wanted: str) -> str:
         names = chain([wanted], (f"{wanted[:58]}-{number}" for number in count(2)))
-        return next(name for name in names if not self._find(name))
-
-
-def _holds(file: Path, digest: str) -> bool:
-    return file.is_file() and files.sha256(file) == digest
+        return next(name for name in names if not self._find(name) and not (self.home / "models" / name).exists())
 
 
 def load_model(name_or_path: str | os.PathLike[str], progress: Progress = silent) -> tuple[MobileSAM, ModelCard]:

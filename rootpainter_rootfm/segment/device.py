@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from ..errors import SettingsError
+from ..errors import RootFMError, SettingsError
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +20,10 @@ _MOST_PIXELS: Final = 16 * 1024**2  # of a batch; beyond it a GPU gains nothing 
 _MPS_PIXELS: Final = 4 * 1024**2  # Apple's GPU shares its memory with everything else
 _CPU_PIXELS: Final = 512 * 1024  # two tiles of 448 at once take a tenth less time than one after the other
 _TEXTS: Final = ("CUDA error: out of memory", "MPS backend out of memory", "DefaultCPUAllocator")
+
+
+class OutOfMemoryError(RootFMError, MemoryError):
+    """Memory does not suffice for an image, whatever is given up."""
 
 
 def choose_device(name: str) -> torch.device:

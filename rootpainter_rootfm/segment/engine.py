@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import light
-from ..errors import ImageError, RootFMError
+from ..errors import ImageError
 from ..model.card import ModelCard
 from ..model.network import IMAGENET_STD, normalise
 from ..progress import CancelToken, Progress, silent
@@ -44,6 +43,8 @@ class Segmentation:
     0.0005 are far below what any network knows. Take `probability` to calculate with: sums of float16 overflow."""
     mask: np.ndarray
     """H×W bool, True for root: `probability >= threshold`, without the areas below `min_root_pixels`."""
+    remark: str = ""
+    """What should be known of it, such as that memory did not suffice for a second look; mostly empty."""
 
     @property
     def probability(self) -> np.ndarray:
@@ -152,7 +153,8 @@ class Segmenter:
         Raises:
             ImageError: the array is not such an image.
             Cancelled: `cancel` was used.
-            RootFMError: the memory does not suffice even for one tile on the CPU, or the network gives no numbers.
+            OutOfMemoryError: the memory does not suffice even for one tile on the CPU. For a second look it need not.
+            NotFiniteError: the network gives no numbers.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
             raise ImageError(f"An image must be H×W×3 uint8, not {'×'.join(map(str, image.shape))} {image.dtype}.")
@@ -160,39 +162,35 @@ class Segmenter:
         views = [image, *(glance.reduced(image) if self.settings.glance else ())]
         # What makes fine roots larger makes wide ones no better: reduced photographs are seen as they are.
         plans = [self._plan(image), *(self._plan(view, scale=1.0, tile=None) for view in views[1:])]
-        *starts, total = accumulate(map(len, plans), initial=0)
+        done, total = 0, sum(map(len, plans))
 
-        def look(view: np.ndarray, tiles: Plan, start: int, before: Blender | None = None) -> Blender:
-            everything = max(total, start + len(tiles))
-            return self._look(view, tiles, cancel, lambda count: progress(start + count, everything, "tiles"), before)
+        def look(view: np.ndarray, tiles: Plan, before: Blender | None = None) -> Blender:
+            nonlocal done, total
+            start, total = done, max(total, done + len(tiles))
+            done += len(tiles)
+            return self._look(view, tiles, cancel, lambda count: progress(start + count, total, "tiles"), before)
 
-        found, *glances = map(look, views, plans, starts)
+        def look_in_size(scale: float, before: Blender | None) -> Blender:
+            return look(image, self._plan(image, scale=scale), before)
+
+        found, *glances = map(look, views, plans)
         wide = [
             glance.add_wide(found.probability, found.mask, seen.probability, glance.FACTOR**level, self.threshold)
             for level, seen in enumerate(glances, 1)
         ]
+        remark = ""
         # Fine things beside wide roots are their hairs.
         if self.settings.second_look and self.settings.scale == 1 and not any(wide):
-            self._look_again(image, found, look, total)
+            try:
+                second_look.look_again(image, found, look_in_size, self.threshold)
+            except MemoryError as error:
+                _log.warning("A second look did not fit into the memory (%s).", error)
+                remark = second_look.NO_MEMORY
         if self.settings.min_root_pixels > 1:
             from .cleaning import drop_small
 
             drop_small(found.mask, self.settings.min_root_pixels)
-        return Segmentation(found.probability, found.mask)
-
-    def _look_again(self, image: np.ndarray, found: Blender, look: Callable[..., Blender], done: int) -> None:
-        """Renews, in place, a look at an image whose size does not suit the network; `done` tiles were looked at."""
-        if second_look.thin(found.mask):
-            look(image, self._plan(image, scale=second_look.ENLARGED), done, found)
-            return
-        sure = second_look.sureness(found.probability, found.mask)
-        others = []
-        for scale in second_look.sizes(image, sure):
-            tiles = self._plan(image, scale=scale)
-            others.append(look(image, tiles, done, found.copied() if scale > 1 else None))
-            done += len(tiles)
-        if others:
-            second_look.average(found, sure, others, self.threshold)
+        return Segmentation(found.probability, found.mask, remark)
 
     def _plan(self, view: np.ndarray, **changed: Any) -> Plan:
         return plan(*view.shape[:2], replace(self.settings, **changed), self._largest_tile)
@@ -223,11 +221,11 @@ class Segmenter:
         """Looks at all tiles, or, with an earlier look, at those where it saw a trace of a root."""
         blender = Blender(tiles, self.threshold, self._footing.blend_on, before)
         looked_at = second_look.traces(before.probability, tiles, self.threshold) if before else [True] * len(tiles)
-        shown = light.balanced(image) if self.settings.balance else image
+        balance = light.balancing(image) if self.settings.balance else light.unchanged
         added = 0
         for places in tiles.batches(looked_at, self._batch(tiles)):
             cancel.check()
-            cut = [tiles.cut(shown, *place, self._padding) for place, looked in places if looked]
+            cut = [tiles.cut(image, *place, self._padding, balance) for place, looked in places if looked]
             probabilities = iter(self._probability(np.stack(cut), tiles) if cut else ())
             for place, looked in places:
                 if looked:
@@ -268,7 +266,7 @@ class Segmenter:
         lowered = self._footing.lowered(self._batch(tiles), tiles.rows.side * tiles.columns.side)
         if lowered is None:
             rows, columns = tiles.rows, tiles.columns
-            raise RootFMError(
+            raise devices.OutOfMemoryError(
                 f"Not enough memory for an image of {rows.length}×{columns.length} pixels in tiles of "
                 f"{rows.side}×{columns.side} ({said}). Close other programs, or choose a smaller tile."
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
 from types import TracebackType
 from typing import Final, Generic, TypeVar
 
@@ -37,12 +36,15 @@ class Flow(Generic[Read, Result]):
         Args:
             count: items in all.
             read: gets an item; runs in a thread.
-            cost: bytes that an item takes from reading to written, as estimated before it is read.
+            cost: bytes that an item takes from reading to written, as estimated before it is read; runs in a thread,
+                an item ahead.
             settled: told of every item that is finished, on the caller's thread.
         """
-        self._count, self._read, self._cost, self._settled = count, read, cache(cost), settled
+        self._count, self._read, self._estimate, self._settled = count, read, cost, settled
+        self._estimators = ThreadPoolExecutor(1, "rootfm-estimate")
         self._readers = ThreadPoolExecutor(_THREADS, "rootfm-read")
         self._writers = ThreadPoolExecutor(_THREADS, "rootfm-write")
+        self._costs: dict[int, Future[int]] = {}
         self._reads: dict[int, Future[Read]] = {}
         self._writes: dict[int, Future[Result]] = {}
         self._bytes: dict[int, int] = {}
@@ -58,6 +60,12 @@ class Flow(Generic[Read, Result]):
             self._reads[self._next] = self._readers.submit(self._read, self._next)
             self._next += 1
         return self._reads.pop(index).result()
+
+    def _cost(self, index: int) -> int:
+        for near in range(index, min(self._count, index + 2)):
+            if near not in self._costs:
+                self._costs[near] = self._estimators.submit(self._estimate, near)
+        return self._costs[index].result()
 
     def _has_room(self, needed: bool) -> bool:
         full = sum(self._bytes.values()) + self._cost(self._next) > BUDGET
@@ -84,6 +92,7 @@ class Flow(Generic[Read, Result]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._estimators.shutdown(cancel_futures=True)
         self._readers.shutdown(cancel_futures=True)
         self._writers.shutdown()
         self._settle(waiting=0)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from .. import images as image_files
 from ..errors import DataError
+from ..files import remove_abandoned
 from ..masks import MaskFormat
 from ..progress import CancelToken, Progress, silent
 from .disk import DiskError, try_to_write
@@ -168,6 +169,8 @@ class FolderJob:
             self.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"The output folder {self.out} cannot be made: {error.strerror or error}.") from error
+        for folder in (self.out, self.out / PROBABILITY_FOLDER, self.out / CONFIDENCE_FOLDER):
+            remove_abandoned(folder)
         if len(self.images) > 1:  # Of a single one nothing is lost but itself.
             try_to_write(self.out)
 

@@ -108,18 +108,18 @@ class Making:
             finished = provenance.finished(job.target(path), path, self._how, job.extras(path))
         if finished and index not in self._shown:
             return self._kept(path, finished[1])
-        pixels = images.read(path, page=job.page, stretch=job.stretch, max_pixels=job.max_pixels)
-        small = overlay.thumbnail(pixels) if index in self._shown else None
+        photograph = images.read_photograph(path, page=job.page, stretch=job.stretch, max_pixels=job.max_pixels)
+        small = overlay.thumbnail(photograph.pixels) if index in self._shown else None
         if finished:
             mask, note = finished
             self._show(index, small, mask, note.measures)
             return self._kept(path, note)
-        pages = images.page_count(path)
-        remark = f"only page {job.page} of its {pages} pages was segmented" if pages > 1 else ""
-        source = provenance.Source.of(path, job.target(path))
+        only = f"only page {job.page} of its {photograph.pages} pages was segmented"
+        source = provenance.Source.of(path, job.target(path), photograph.sha256)
         if files.stamp(path) != read:
             raise ImageError(f"{path} was changed while it was read. Run the same again once it is complete.")
-        return pixels, About(source, before, remark, small, time.perf_counter() - started)
+        remark = only if photograph.pages > 1 else ""
+        return photograph.pixels, About(source, before, remark, small, time.perf_counter() - started)
 
     def _save(self, index: int, about: About, found: Segmentation, seconds: float) -> ImageResult:
         job, path, started = self.job, self.job.images[index], time.perf_counter()
@@ -133,13 +133,13 @@ class Making:
         for old in job.outdated(path):
             old.unlink(missing_ok=True)
         names = sorted({extra.parent.name for extra in extras})
-        mask = provenance.digest(found.mask)
-        note = provenance.Provenance(self._how, about.source, names, measures, mask, about.remark)
+        mask, remark = provenance.digest(found.mask), "; ".join(filter(None, (about.remark, found.remark)))
+        note = provenance.Provenance(self._how, about.source, names, measures, mask, remark)
         masks.write(found.mask, job.target(path), job.mask_format, note.to_text())
         if about.small is not None:
             self._show(index, about.small, found.mask, measures)
         seconds += time.perf_counter() - started
-        return ImageResult(path, Status.MADE, about.remark, seconds, measures)
+        return ImageResult(path, Status.MADE, remark, seconds, measures)
 
     def _write_extra(self, path: Path, found: Segmentation, measures: Measures) -> None:
         if path.suffix == ".tif":

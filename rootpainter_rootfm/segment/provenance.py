@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 from .. import __version__, files, masks
 from ..bands import bands
 from ..errors import MaskError
+from ..files import way
 from .report import Measures
 
 
@@ -35,10 +35,10 @@ class Source:
     """Where it lies as seen from its mask, the same on every computer that shares both; empty in older notes."""
 
     @classmethod
-    def of(cls, path: Path, target: Path) -> Source:
-        """Reads the whole file once; its mask will be `target`."""
-        about = path.stat()
-        return cls(path.name, about.st_size, about.st_mtime_ns, files.sha256(path), way(target.parent, path.parent))
+    def of(cls, path: Path, target: Path, sha256: str | None = None) -> Source:
+        """Of a file whose mask will be `target`; it is read whole where the digest of its bytes is not known."""
+        about, digest = path.stat(), sha256 or files.sha256(path)
+        return cls(path.name, about.st_size, about.st_mtime_ns, digest, way(target.parent, path.parent))
 
     def lies_at(self, name: str, folder: str) -> bool:
         """Whether this is the file of that name in that folder, as `way` gives it, whatever it holds now."""
@@ -156,15 +156,6 @@ def is_of_another(target: Path, image: Path, folder: str) -> bool:
     if note.page != 0:
         return True
     return not note.source.lies_at(image.name, folder) and not note.source.is_still(image, here=False)
-
-
-def way(masks_folder: Path, images_folder: Path) -> str:
-    """The folder of the images as seen from that of their masks, links followed."""
-    there, here = os.path.realpath(images_folder), os.path.realpath(masks_folder)
-    try:
-        return Path(os.path.relpath(there, here)).as_posix()
-    except ValueError:  # another drive of Windows
-        return Path(there).as_posix()
 
 
 def _of_another(target: Path, whose: str, note: Provenance) -> MaskError:

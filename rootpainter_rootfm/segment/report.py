@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from ..bands import bands
-from ..files import write_text
+from ..files import way, write_text
 from .thinness import thin_share
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _COLUMNS: Final = (
     "mean_confidence",
     "uncertain",
     "thin",
+    "folder",
 )
 
 
@@ -44,6 +45,9 @@ class Status(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     NOT_REACHED = "not reached"
+
+
+_WITH_MASK: Final = (Status.MADE, Status.SKIPPED)
 
 
 @dataclass(frozen=True)
@@ -112,36 +116,57 @@ class FolderReport:
         return sum(result.status is not Status.NOT_REACHED for result in self.results)
 
     def write_csv(self, path: Path) -> None:
-        """Writes one row an image, in one step; rows of images that were not reached this time stay as they were."""
-        rows = _rows_of(path)
+        """Writes one row a photograph, in one step; rows of those that were not reached this time stay as they were.
+
+        Photographs of one name have a row each, as long as the mask of that name is not made from another one of them.
+        """
+        rows, masks = _rows_of(path), {}
+        folders = {folder: way(path.parent, folder) for folder in {result.image.parent for result in self.results}}
         for result in self.results:
-            row = _row(result)
-            if result.status is not Status.NOT_REACHED or row[0] not in rows:
-                rows[row[0]] = row
+            row = _row(result, folders[result.image.parent])
+            key = next((key for key in (_key(row), _key([row[0]])) if key in rows), _key(row))
+            if result.status is not Status.NOT_REACHED or key not in rows:
+                rows[key] = row
+            if result.status in _WITH_MASK:
+                masks[_stem(row)] = key
         text = io.StringIO()
         text.write(_BOM)
         table = csv.writer(text, lineterminator="\n")
         table.writerow(_COLUMNS)
-        table.writerows(rows.values())
+        for key, row in rows.items():
+            if row[1] not in _WITH_MASK or masks.get(_stem(row), key) == key:
+                table.writerow(row)
         write_text(path, text.getvalue())
 
 
-def _rows_of(path: Path) -> dict[str, list[str]]:
-    """The rows of an earlier report by image, in their order; none where there is no report that can be read."""
+def _rows_of(path: Path) -> dict[tuple[str, str], list[str]]:
+    """The rows of an earlier report by photograph, in their order; none where no report can be read."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, restval="")
-            return {row["image"]: [row.get(column, "") for column in _COLUMNS] for row in table}
+            rows = [[row["image"], *(row.get(column, "") for column in _COLUMNS[1:])] for row in table]
+            return {_key(row): row for row in rows}
     except (OSError, ValueError, KeyError, csv.Error):
         return {}
 
 
-def _row(result: ImageResult) -> list[str]:
+def _key(row: list[str]) -> tuple[str, str]:
+    """Name and folder of a photograph; older reports know no folder."""
+    return row[0], row[-1] if len(row) == len(_COLUMNS) else ""
+
+
+def _stem(row: list[str]) -> str:
+    """By which a mask is named, as `FolderJob.check` compares it."""
+    return Path(row[0]).stem.casefold()
+
+
+def _row(result: ImageResult, folder: str) -> list[str]:
     seconds = "" if result.seconds is None else f"{result.seconds:.3f}"
-    name = result.image.name.encode(errors="backslashreplace").decode()  # as it can be written, and is read again
+    # As they can be written, and are read again.
+    name, folder = (text.encode(errors="backslashreplace").decode() for text in (result.image.name, folder))
     row = [name, str(result.status), result.cause, seconds]
-    if result.measures is None:
-        return row + [""] * (len(_COLUMNS) - len(row))
     measures = result.measures
+    if measures is None:
+        return [*row, *[""] * (len(_COLUMNS) - len(row) - 1), folder]
     shares = (measures.coverage, measures.mean_confidence, measures.uncertain, measures.thin)
-    return [*row, str(measures.root_pixels), *(f"{share:.6f}" for share in shares)]
+    return [*row, str(measures.root_pixels), *(f"{share:.6f}" for share in shares), folder]

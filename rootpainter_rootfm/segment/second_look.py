@@ -8,7 +8,7 @@ averaged. What is a root looks like one in several sizes, drops and stones seldo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -38,6 +38,35 @@ TRUST: Final = 4
 look is too often wrong, and with equal weights a size that does not suit the roots spoils the mean."""
 NOTHING: Final = 500
 """Pixels of root that are as good as none: who finds nothing, and hardly a trace of it, is sure as well."""
+NO_MEMORY: Final = (
+    "there was not enough memory for a second look at it, so some roots may be missing; close other programs and make "
+    "its mask anew"
+)
+"""What should be known of a mask that had to do with the first look."""
+
+
+def look_again(
+    image: np.ndarray, found: Blender, look: Callable[[float, Blender | None], Blender], threshold: float
+) -> None:
+    """Renews a look at an image whose size does not suit the network, or of which it is not sure; leaves others.
+
+    Args:
+        image: H×W×3 uint8.
+        found: the look at its own size, renewed in place.
+        look: looks at the image at a scale; where an earlier look is given, only at what that saw a trace of, renewing
+            it in place.
+        threshold: of the mask.
+
+    Raises:
+        MemoryError: what was not renewed is as the first look left it.
+    """
+    if thin(found.mask):
+        look(ENLARGED, found)
+        return
+    sure = sureness(found.probability, found.mask)
+    others = [look(scale, found.copied() if scale > 1 else None) for scale in sizes(image, sure)]
+    if others:
+        average(found, sure, others, threshold)
 
 
 def thin(mask: np.ndarray) -> bool:

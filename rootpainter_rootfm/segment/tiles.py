@@ -16,6 +16,7 @@ from typing import Final
 
 import numpy as np
 
+from ..light import Balance, unchanged
 from ..model.card import TILE_MULTIPLE
 from .settings import SegmentSettings
 
@@ -96,9 +97,12 @@ class Plan:
         """The part of an H×W layer, or of an H×W×C image, that one tile covers, as a view."""
         return layer[self.rows.inside(row)[0], self.columns.inside(column)[0]]
 
-    def cut(self, image: np.ndarray, row: int, column: int, padding: str) -> np.ndarray:
-        """The span of one tile out of an H×W×3 uint8 image, as span×span×3 uint8; what lies outside is padded."""
-        inside = self.inside(image, row, column)
+    def cut(self, image: np.ndarray, row: int, column: int, padding: str, balance: Balance = unchanged) -> np.ndarray:
+        """The span of one tile out of an H×W×3 uint8 image, as span×span×3 uint8; what lies outside is padded.
+
+        A tile at a time is balanced, for a copy of a whole scan would take as much memory as the scan.
+        """
+        inside = balance(self.inside(image, row, column))
         if inside.shape[:2] == (self.rows.span, self.columns.span):
             return inside
         in_y, in_x = self.rows.inside(row)[1], self.columns.inside(column)[1]

@@ -24,6 +24,27 @@ def test_who_has_read_enough_is_told_nothing_more(verb):
     assert command.stderr.read() == b"" and command.wait() == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+@pytest.mark.parametrize("moment", ["print", "end"])
+def test_a_second_ctrl_c_is_quiet(moment):
+    """It comes while the sentence is printed, or while the interpreter ends and waits for what is being written."""
+    code = f"""
+import builtins, signal, sys, threading
+from rootpainter_rootfm.cli import main, segment
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def interrupt(*_, **__):
+    signal.raise_signal(signal.SIGINT)
+segment.run = interrupt
+if {moment!r} == "print":
+    builtins.print = lambda *text, file=None: interrupt() or file.write(*text)
+else:
+    threading._register_atexit(interrupt)
+sys.exit(main.main(["segment", "in", "out"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (130, "Stopped. Nothing half-written was left behind.")
+
+
 def test_what_a_code_page_lacks_does_not_end_a_command(monkeypatch):
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp437", errors="strict"))

@@ -1,5 +1,7 @@
 import json
+import struct
 import unicodedata
+import zlib
 
 import numpy as np
 import pytest
@@ -280,6 +282,19 @@ def test_a_mask_is_turned_by_its_exif_note_as_photographs_are(tmp_path, suffix):
             look(Item(tmp_path / "image.png", tmp_path / "mask.png"))
 
 
+def test_an_exif_note_behind_the_pixels_turns_a_mask_as_it_turns_a_photograph(tmp_path):
+    image, mask = photograph(0)
+    exif = Image.Exif()
+    exif[274] = 6
+    for name, layer in (("image", image), ("mask", np.uint8(mask) * np.uint8(255))):
+        Image.fromarray(layer).save(tmp_path / f"{name}.png")
+        content, note = (tmp_path / f"{name}.png").read_bytes(), b"eXIf" + exif.tobytes()[6:]
+        chunk = struct.pack(">I", len(note) - 4) + note + struct.pack(">I", zlib.crc32(note))
+        (tmp_path / f"{name}.png").write_bytes(content[:-12] + chunk + content[-12:])
+    truth = load(Item(tmp_path / "image.png", tmp_path / "mask.png"))
+    np.testing.assert_array_equal(truth.root, np.rot90(mask, -1))
+
+
 def test_files_are_compared_by_their_headers_and_read_only_where_these_differ(tmp_path, monkeypatch):
     image, mask = photograph(0)
     Image.fromarray(image).save(tmp_path / "image.png")
@@ -318,6 +333,38 @@ def test_a_mask_in_which_nothing_is_white_and_much_is_not_black_is_refused(tmp_p
         MaskError, match=r"mask\.\w+ cannot be read: it holds values up to .*save it with root in white"
     ):
         read_truth(tmp_path / name)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.bmp", "mask.jpg"])
+def test_classes_in_colour_are_refused_whatever_the_format(tmp_path, name, mode):
+    classes = np.zeros((60, 90, 3), np.uint8)
+    classes[10:20], classes[30:40] = (128, 0, 0), (255, 255, 0)
+    picture = Image.fromarray(classes)
+    (picture if name.endswith("jpg") else picture.convert(mode)).save(tmp_path / name)
+    with pytest.raises(MaskError, match=rf"{name} cannot be read: its colours are not .*save it with root in white"):
+        read_truth(tmp_path / name)
+
+
+def test_classes_in_deep_colour_are_refused_and_deep_grey_in_three_channels_is_read(tmp_path):
+    _, mask = photograph(0)
+    white = np.repeat(np.uint16(mask)[:, :, None] * np.uint16(65535), 3, axis=2)
+    tifffile.imwrite(tmp_path / "mask.tif", white, photometric="rgb")
+    np.testing.assert_array_equal(read_truth(tmp_path / "mask.tif"), mask)
+    tifffile.imwrite(tmp_path / "mask.tif", white * np.uint16([1, 0, 0]), photometric="rgb")
+    with pytest.raises(MaskError, match="its colours are not those of a root mask"):
+        read_truth(tmp_path / "mask.tif")
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.tif", "mask.bmp", "mask.jpg"])
+@pytest.mark.parametrize("root", [(255, 255, 255), (0, 255, 255), masks.ROOT_RGBA])
+def test_white_and_rootpainters_cyan_are_root_whatever_the_format(tmp_path, name, root):
+    _, mask = photograph(0)
+    colours = mask[:, :, None] * np.uint8(root)
+    if len(root) == 4 and name.endswith(("jpg", "bmp")):
+        colours = colours[:, :, :3]
+    Image.fromarray(colours).save(tmp_path / name, **({"quality": 100, "subsampling": 0} if "jpg" in name else {}))
+    np.testing.assert_array_equal(read_truth(tmp_path / name), mask)
 
 
 def test_mask_and_image_of_different_size_are_refused(tmp_path):

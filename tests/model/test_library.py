@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rootpainter_rootfm import files
 from rootpainter_rootfm.errors import ModelError, WeightsError
 from rootpainter_rootfm.files import sha256
+from rootpainter_rootfm.model import checkpoint
 from rootpainter_rootfm.model.card import card_of_file
 from rootpainter_rootfm.model.checkpoint import read_state
 from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library, load_model
@@ -119,6 +121,42 @@ def test_the_same_weights_are_not_stored_twice(library, weights):
     with pytest.raises(ModelError, match="already, as half"):
         library.add(weights / "half.pth", name="again")
     assert library.add(weights / "single.pth", name="other").name == "other"
+
+
+def test_of_two_models_that_are_added_under_one_name_at_a_time_the_first_stays_whole(library, weights, monkeypatch):
+    read = checkpoint.read_state
+
+    def slow(path):
+        if path.name == "half.pth":
+            Library(library.home).add(weights / "single.pth", name="lab")
+        return read(path)
+
+    monkeypatch.setattr(checkpoint, "read_state", slow)
+    with pytest.raises(ModelError, match="has a model lab already. Choose another name"):
+        library.add(weights / "half.pth", name="lab")
+    first = library.get("lab")
+    assert "single.pth" in first.notes and len(library.cards()) == 2
+    assert sorted(os.listdir(library.home / "models" / "lab")) == sorted([first.file, "card.json"])
+    library.verify("lab")
+
+
+def test_a_model_that_could_not_be_added_whole_leaves_nothing(library, weights, monkeypatch):
+    monkeypatch.setattr(
+        files, "write_text", lambda *text: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(ModelError, match="cannot be written: No space left"):
+        library.add(weights / "half.pth")
+    assert not any((library.home / "models").iterdir())
+
+
+def test_a_folder_without_a_model_is_not_filled_up(library, weights):
+    left = library.home / "models" / "half"
+    left.mkdir(parents=True)
+    (left / "card.json").write_text("{")
+    with pytest.raises(ModelError, match="half is in the way of a model. Delete it or choose another name"):
+        library.add(weights / "half.pth", name="half")
+    assert library.add(weights / "half.pth").name == "half-2"
+    assert os.listdir(left) == ["card.json"]
 
 
 @pytest.mark.parametrize(

@@ -283,3 +283,14 @@ def test_the_colour_of_the_light_is_taken_out_of_the_whole_image_at_once():
     shown = light.balanced(blue)
     np.testing.assert_allclose(probability[True], brightness_probability(shown), atol=STEP)
     assert np.abs(probability[True] - probability[False]).max() > 0.05
+
+
+@pytest.mark.parametrize("padding", ["reflect", "black", "mean"])
+def test_a_coloured_photograph_is_balanced_tile_by_tile_and_never_copied_whole(monkeypatch, padding):
+    blue = np.uint8(photograph(150, 50) * [0.35, 0.5, 1])
+    before = segmenter(settings=cpu(tile=64, padding=padding)).segment(light.balanced(blue))
+    shapes, empty_like = [], np.empty_like
+    monkeypatch.setattr(np, "empty_like", lambda array, *more: shapes.append(array.shape) or empty_like(array, *more))
+    found = segmenter(settings=cpu(tile=64, padding=padding, balance=True)).segment(blue)
+    np.testing.assert_array_equal(found.probability16, before.probability16)
+    assert blue.shape not in shapes

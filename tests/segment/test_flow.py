@@ -68,15 +68,32 @@ def test_items_beyond_the_budget_are_read_one_by_one_and_only_when_the_last_is_w
             flow.put(index, lambda index=index: watched.write(index))
 
 
+def test_what_an_item_costs_is_found_out_beside_the_work_and_before_it_is_asked_for():
+    asked, threads, ahead = [], set(), threading.Event()
+
+    def cost(index):
+        asked.append(index)
+        threads.add(threading.current_thread())
+        if index == 1 + AHEAD:
+            ahead.set()
+        return 1
+
+    with Flow(30, lambda index: index, cost, lambda *item: None) as flow:
+        flow.take(0)
+        assert ahead.wait(5), "the next call to take need not wait for it"
+        flow.finish(0, "")
+    assert asked == list(range(2 + AHEAD)) and threading.main_thread() not in threads
+
+
 def test_the_work_waits_for_a_slow_disk():
     watched = Watched(50)
     watched.slow.clear()
-    threading.Timer(0.2, watched.slow.set).start()
     with watched.flow as flow:
         for index in range(BEHIND + 1):
             flow.take(index)
             assert not watched.written
             if index == BEHIND:
+                threading.Timer(0.2, watched.slow.set).start()
                 started = time.monotonic()
             flow.put(index, lambda index=index: watched.write(index))
         assert time.monotonic() - started > 0.1, "the one too many was not waited for"

@@ -4,13 +4,14 @@ import errno
 import json
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
-from rootpainter_rootfm import images, masks, png
+from rootpainter_rootfm import files, images, masks, png
 from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
 from rootpainter_rootfm.masks import MaskFormat
 from rootpainter_rootfm.progress import CancelToken
@@ -203,20 +204,36 @@ def test_a_mask_corrected_while_others_are_made_is_kept(folder):
 
 
 def test_a_photograph_that_is_replaced_while_it_is_read_gets_no_mask(folder, monkeypatch):
-    read = images.read
+    read = images.read_photograph
 
     def replaced(path, **options):
-        pixels = read(path, **options)
+        photograph = read(path, **options)
         if path.name == "b.png":
             shutil.copy(folder / "in" / "c.png", path)
-        return pixels
+        return photograph
 
-    monkeypatch.setattr(images, "read", replaced)
+    monkeypatch.setattr(images, "read_photograph", replaced)
     report = job(folder).run()
     assert [result.image.name for result in report.failed] == ["b.png"]
     assert "was changed while it was read" in report.failed[0].cause and not (folder / "out" / "b.png").exists()
     monkeypatch.undo()
     assert statuses(job(folder).run()) == ["skipped", "made", *["skipped"] * 3]
+
+
+def test_a_photograph_is_opened_for_its_header_and_once_more(folder, monkeypatch):
+    opened, seen = images.opened, []
+
+    def counted(path, failure):
+        seen.append(path.name)
+        return opened(path, failure)
+
+    def no_other_way(path):
+        raise AssertionError(f"{path} was read once more")
+
+    monkeypatch.setattr(images, "opened", counted)
+    monkeypatch.setattr(files, "sha256", no_other_way)
+    assert statuses(job(folder).run()) == ["made"] * 5
+    assert sorted(seen) == sorted(2 * [f"{name}.png" for name in "abcde"])
 
 
 def test_probabilities_lie_beside_the_masks_and_belong_to_them(folder):
@@ -268,6 +285,17 @@ def test_an_interruption_in_the_midst_of_an_image_leaves_whole_masks(folder):
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["a.png", "b.png"]
 
 
+def test_a_run_removes_what_killed_ones_left(folder):
+    places = [folder / "out", folder / "out" / "rootfm_probability", folder / "out" / ".rootfm"]
+    for place in places:
+        place.mkdir(parents=True)
+        for name, age in ((f".{16 * 'a'}.part.png", files.ABANDONED + 60), (f".{16 * 'b'}.part.png", 60)):
+            (place / name).touch()
+            os.utime(place / name, 2 * (time.time() - age,))
+    job(folder).run()
+    assert [[path.name for path in place.glob(".*.part*")] for place in places] == [[f".{16 * 'b'}.part.png"]] * 3
+
+
 def test_between_is_called_between_two_images_only(folder):
     calls = []
     job(folder).run(between=lambda: calls.append(1))
@@ -315,6 +343,16 @@ def test_a_page_of_many_is_said_to_be_one(folder):
     only = FolderJob([folder / "in" / "t.tif"], folder / "third", segmenter(), page=2)
     assert statuses(only.run()) == ["made"]
     np.testing.assert_array_equal(masks.read(folder / "third" / "t.png"), brightness_probability(pages[2]) >= 0.5)
+
+
+def test_what_should_be_known_of_a_mask_is_in_the_report_of_every_run(folder):
+    tifffile.imwrite(folder / "t.tif", np.stack([photograph(32, 40, 7), photograph(32, 40, 8)]), photometric="rgb")
+    running = FolderJob([folder / "t.tif"], folder / "out", segmenter())
+    segment = running.segmenter.segment
+    running.segmenter.segment = lambda *image: dataclasses.replace(segment(*image), remark="it was dark")
+    made, kept = running.run().results[0], running.run().results[0]
+    assert [made.status.value, kept.status.value] == ["made", "skipped"]
+    assert made.cause == kept.cause == "only page 0 of its 2 pages was segmented; it was dark"
 
 
 def test_the_mask_of_another_page_is_kept_unless_overwriting_is_asked_for(folder):
@@ -442,6 +480,38 @@ def test_a_report_keeps_the_rows_of_images_that_were_not_reached_this_time(folde
     assert path.read_text(encoding="utf-8-sig") == first
 
 
+def test_a_photograph_of_the_same_name_that_failed_takes_no_row_of_a_mask_away(folder):
+    path = folder / "out" / "report.csv"
+    job(folder).run().write_csv(path)
+    first = path.read_text(encoding="utf-8-sig")
+    other = folder / "other"
+    other.mkdir()
+    for name in ("a.png", "b.jpg"):
+        Image.fromarray(photograph(40, 50, 77)).save(other / name)
+    second = FolderJob(sorted(other.iterdir()), folder / "out", segmenter())
+    second.run().write_csv(path)
+    assert path.read_text(encoding="utf-8-sig").startswith(first)
+    assert [(row["image"], row["status"], row["folder"]) for row in rows_of(path)[5:]] == [
+        ("a.png", "failed", "../other"),
+        ("b.jpg", "failed", "../other"),
+    ]
+    second.overwrite = True  # now the masks are those of the others
+    second.run().write_csv(path)
+    assert [(row["image"], row["folder"]) for row in rows_of(path) if row["status"] == "made"] == [
+        *((f"{name}.png", "../in") for name in "cde"),
+        ("a.png", "../other"),
+        ("b.jpg", "../other"),
+    ]
+
+
+def test_a_report_without_folders_is_gone_on_with(folder):
+    path = folder / "report.csv"
+    job(folder).run().write_csv(path)
+    path.write_text(path.read_text().replace(",folder\n", "\n").replace(",in\n", "\n"))
+    job(folder).run().write_csv(path)
+    assert [(row["image"], row["status"]) for row in rows_of(path)] == [(f"{name}.png", "skipped") for name in "abcde"]
+
+
 def test_what_lay_beside_an_older_mask_goes_with_it(folder):
     out = folder / "out"
     image = folder / "in" / "a.png"
@@ -480,8 +550,9 @@ def test_the_report_has_a_row_for_every_image(folder):
     assert [row["image"] for row in rows] == [f"{name}.png" for name in "abcde"]
     assert list(rows[0]) == [
         *("image", "status", "cause", "seconds", "root_pixels", "coverage", "mean_confidence", "uncertain"),
-        "thin",
+        *("thin", "folder"),
     ]
+    assert {row["folder"] for row in rows} == {"in"}
     mask = masks.read(folder / "out" / "a.png")
     assert int(rows[0]["root_pixels"]) == mask.sum()
     assert float(rows[0]["coverage"]) == pytest.approx(mask.mean(), abs=1e-6)

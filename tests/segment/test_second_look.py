@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from rootpainter_rootfm.segment import glance, second_look
+from rootpainter_rootfm.segment.blend import Blender
 from rootpainter_rootfm.segment.settings import SegmentSettings
 from rootpainter_rootfm.segment.tiles import plan
 from tests.segment.helpers import Brightness, brightness_probability, card, segmenter
@@ -237,3 +238,30 @@ def test_sureness_is_the_dice_that_the_probabilities_allow():
 def test_who_finds_nothing_and_hardly_a_trace_is_sure_of_it(trace, sure):
     probability = np.full((288, 288), trace, np.float16)
     assert second_look.sureness(probability, np.zeros((288, 288), bool)) == pytest.approx(sure, abs=0.01)
+
+
+class Bounded(Brightness):
+    """Has no memory for anything but the first look."""
+
+    def forward(self, x):
+        if self.batches and x.shape[2:] != self.batches[0][2:]:
+            raise MemoryError
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("image", [photograph(3), photograph(10, at=range(20, 280, 30))], ids=["enlarged", "reduced"])
+def test_what_memory_does_not_suffice_for_costs_no_first_look(image):
+    first = made(Brightness(0.3), tile=512, second_look=False).segment(image)
+    found = made(Bounded(0.3), tile=512).segment(image)
+    np.testing.assert_array_equal(found.probability16, first.probability16)
+    np.testing.assert_array_equal(found.mask, first.mask)
+    assert "not enough memory for a second look" in found.remark and not first.remark
+
+
+def test_a_large_image_of_which_no_copy_fits_keeps_its_first_look(monkeypatch):
+    def refuse(self):
+        raise MemoryError
+
+    monkeypatch.setattr(Blender, "copied", refuse)
+    found = made(Brightness(0.3)).segment(photograph(10, (60, 1200)))
+    assert found.mask[20:30].all() and "not enough memory" in found.remark
