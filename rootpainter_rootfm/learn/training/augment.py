@@ -8,6 +8,10 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageFilter
 
+ONE_CAMERA = 0.25
+"""The `variety` of `photograph` where a model goes on with the photographs of one system. With all changes the colour
+that its camera gives to roots cannot be learnt: four corrected images of segroot, never seen before, brought 0.280 to
+0.352 instead of 0.377."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import DataError
 from ...model.card import TILE_MULTIPLE
+from .augment import ONE_CAMERA
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ CONTINUED = TrainPlan(
     steps=400,
     scale=(0.7, 1.4),
     drawn=0.0,
-    variety=0.25,
+    variety=ONE_CAMERA,
     rate=1e-4,
     warmup=20,
     cooldown=0.5,
