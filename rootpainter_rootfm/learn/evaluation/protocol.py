@@ -86,7 +86,7 @@ def run(
     Args:
         datasets: with train, val and test rows, at least two.
         folder: receives a folder for every dataset and stage; made if absent.
-        setup: how. More steps prolong the trainings that are there; other changes are refused.
+        setup: how. More steps prolong the trainings that are there (see `loop.train`).
         held_out: names of the datasets to hold out; empty takes each of them.
         progress: told of every step and image, with the stage's name.
         cancel: looked at between steps and images.

@@ -19,6 +19,10 @@ from .state import BEST, LAST
 
 PLAN = "plan.json"
 
+# A killed training goes on with the same patches; one that is done may be given others for the steps that are added.
+_SCHEDULE = ("steps", "cooldown", "rate")
+_PATCHES = ("scale", "drawn", "transplanted", "variety")
+
 
 def check(
     datasets: Sequence[Dataset], plan: TrainPlan, folder: Path, model: ModelCard | None, step: int | None, often: int
@@ -90,22 +94,28 @@ def _check_nothing_is_lost(folder: Path, often: int) -> None:
 def _check_plan(plan: TrainPlan, folder: Path, step: int) -> None:
     file = folder / PLAN
     before = TrainPlan.from_json(file.read_text(encoding="utf-8")) if file.is_file() else plan
-    if _but_for_schedule(before) != _but_for_schedule(plan):
+    finished = step == before.steps
+    free = (*_SCHEDULE, *_PATCHES) if finished else _SCHEDULE
+    if _without(free, before) != _without(free, plan):
         raise DataError(
-            f"{folder} holds a training under another plan ({PLAN}). "
-            "Only --steps, --cooldown and --rate may change; choose another folder for a new training."
+            f"{folder} holds a training under another plan ({PLAN}). Only {_options(_SCHEDULE)} may change, and "
+            f"{_options(_PATCHES)} where a finished training is prolonged; choose another folder for a new training."
         )
     if step > plan.steps:
         raise DataError(f"{folder} holds a training of {step} steps already: choose more than that.")
-    if step == plan.steps and (before.rate, before.cooldown) != (plan.rate, plan.cooldown):
+    if step == plan.steps and _without(("steps",), before) != _without(("steps",), plan):
         raise DataError(
-            f"{folder} is finished at another rate ({before.rate:g}, cool-down {before.cooldown:g}); give more --steps "
-            "to go on, or choose another folder."
+            f"{folder} is finished under another plan (rate {before.rate:g}, cool-down {before.cooldown:g}; {PLAN}); "
+            "give more --steps to go on, or choose another folder."
         )
 
 
-def _but_for_schedule(plan: TrainPlan) -> tuple[object, ...]:
-    return tuple(value for name, value in vars(plan).items() if name not in ("steps", "cooldown", "rate"))
+def _without(names: Sequence[str], plan: TrainPlan) -> dict[str, object]:
+    return {name: value for name, value in vars(plan).items() if name not in names}
+
+
+def _options(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name}" for name in names)
 
 
 def _check_data(datasets: Sequence[Dataset], folder: Path, noted: Mapping[str, Any]) -> None:

@@ -77,7 +77,8 @@ def train(
 
     Args:
         datasets: learnt from are their train items, validated on their val items.
-        plan: what to do; a training that was begun under another plan but for its length and rate is refused.
+        plan: what to do; length and rate may be others than in the folder's plan, and the patches where its training
+            is finished and now prolonged.
         folder: made if absent.
         device: a torch device; under torchrun every process takes the GPU of its own rank.
         rhythm: how often to save and to validate.

@@ -147,6 +147,19 @@ def test_a_finished_training_is_prolonged_from_its_last_step_at_the_full_rate(se
     assert longer.rate_at(PLAN.steps) == PLAN.rate and prolonged.step == 10
 
 
+def test_a_finished_training_may_be_prolonged_with_other_patches_and_a_killed_one_may_not(sets, whole, tmp_path):
+    folder = tmp_path / "prolonged"
+    shutil.copytree(whole[0], folder)
+    with pytest.raises(DataError, match=r"is finished under another plan .*; give more --steps"):
+        train(sets, replace(PLAN, variety=0.5), folder, rhythm=RHYTHM)
+    longer, cancel = replace(PLAN, steps=8, variety=0.5, scale=(0.5, 2.0)), CancelToken()
+    with pytest.raises(Cancelled):
+        train(sets, longer, folder, rhythm=RHYTHM, progress=lambda *_: cancel.cancel(), cancel=cancel)
+    with pytest.raises(DataError, match="under another plan .*--variety where a finished training is prolonged"):
+        train(sets, replace(longer, variety=1.0), folder, rhythm=RHYTHM)
+    assert train(sets, longer, folder, rhythm=RHYTHM).step == 8
+
+
 def test_a_finished_training_stays_as_it_is(sets, whole, tmp_path):
     folder = tmp_path / "again"
     shutil.copytree(whole[0], folder)
@@ -225,7 +238,7 @@ def test_a_training_that_is_finished_at_another_rate_stays_as_it_is(sets, whole,
     before = (folder / "plan.json").read_bytes()
     for other in ({"rate": 0.5}, {"cooldown": 1.0}):
         with pytest.raises(
-            DataError, match=r"is finished at another rate \(0\.001, cool-down 0\.25\); give more --steps"
+            DataError, match=r"is finished under another plan \(rate 0\.001, cool-down 0\.25; plan\.json\); give more"
         ):
             train(sets, replace(PLAN, **other), folder, rhythm=RHYTHM)
     assert (folder / "plan.json").read_bytes() == before
