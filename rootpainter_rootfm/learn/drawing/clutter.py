@@ -46,33 +46,41 @@ def _rim(rng: Generator, layer: Image.Image) -> None:
     ImageDraw.Draw(layer).ellipse(box, outline=_colour(rng), width=int(rng.integers(1, 7)))
 
 
+def _beyond(rng: Generator, layer: Image.Image) -> np.ndarray:
+    """H×W float32: how far each pixel lies outside of a large box, mostly a round-cornered one; inside it is below 0."""
+    width, height = layer.size
+    left, top, right, bottom = _large_box(rng, layer)
+    radius = rng.choice([0, *rng.uniform(0.1, 1.5, 3)]) * min(layer.size)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    beyond_x = np.maximum(left - x, x - right) + radius
+    beyond_y = np.maximum(top - y, y - bottom) + radius
+    corner = np.hypot(np.maximum(beyond_x, 0), np.maximum(beyond_y, 0))
+    return corner + np.minimum(np.maximum(beyond_x, beyond_y), 0) - radius
+
+
+def _lit(layer: Image.Image, light: np.ndarray) -> None:
+    """Multiplies a picture by H×W factors."""
+    layer.paste(Image.fromarray(np.uint8(np.clip(np.asarray(layer) * light[..., None], 0, 255))))
+
+
 def _plate(rng: Generator, layer: Image.Image) -> None:
-    """The walls of a square plate or a box of glass: lines beside each other, some of them bright."""
-    pen, box = ImageDraw.Draw(layer), _large_box(rng, layer)
-    radius = rng.choice([0, rng.uniform(0, 1)]) * min(layer.size)
-    for _ in range(int(rng.integers(1, 6))):
-        pen.rounded_rectangle(box, radius, outline=_colour(rng), width=int(rng.integers(1, 9)))
-        inwards = rng.uniform(0.01, 0.06) * min(layer.size)
-        box = [box[0] + inwards, box[1] + inwards, box[2] - inwards, box[3] - inwards]
-        radius = max(0, radius - inwards)
+    """The edges of a plate and its lid: lines beside each other, as thin and as faint as roots, dark or bright."""
+    beyond = _beyond(rng, layer)
+    broad = float(np.exp(rng.uniform(np.log(4), np.log(90))))
+    light = np.ones_like(beyond)
+    for _ in range(int(rng.integers(1, 9))):
+        place, thick = rng.uniform(-0.5, 0.5) * broad, float(np.exp(rng.uniform(np.log(0.5), np.log(4))))
+        strength = rng.uniform(0.04, 0.6) * rng.choice([-1, -1, 1])
+        light += strength * np.exp(-(((beyond - place) / thick) ** 2))
+    _lit(layer, light)
 
 
 def _wall(rng: Generator, layer: Image.Image) -> None:
     """A thick wall of glass or plastic seen from above: soft stripes of light and shade along a side or a corner."""
-    width, height = layer.size
-    left, top, right, bottom = _large_box(rng, layer)
-    radius = rng.choice([0, rng.uniform(0.2, 1.5)]) * min(layer.size)
-    y, x = np.mgrid[:height, :width].astype(np.float32)
-    # How far each pixel lies outside of the box with rounded corners, and how far inside, as a negative number.
-    beyond_x = np.maximum(left - x, x - right) + radius
-    beyond_y = np.maximum(top - y, y - bottom) + radius
-    corner = np.hypot(np.maximum(beyond_x, 0), np.maximum(beyond_y, 0))
-    across = corner + np.minimum(np.maximum(beyond_x, beyond_y), 0) - radius
     broad = float(np.exp(rng.uniform(np.log(8), np.log(120))))
     places = np.linspace(-broad / 2, broad / 2, int(rng.integers(6, 40)))
     stripes = rng.normal(0, rng.uniform(0.03, 0.3), len(places)) * np.hanning(len(places))
-    light = 1 + np.interp(across, places, stripes, left=0, right=0)
-    layer.paste(Image.fromarray(np.uint8(np.clip(np.asarray(layer) * light[..., None], 0, 255))))
+    _lit(layer, 1 + np.interp(_beyond(rng, layer), places, stripes, left=0, right=0))
 
 
 def _frame(rng: Generator, layer: Image.Image) -> None:
@@ -178,7 +186,7 @@ _THINGS: tuple[Callable[[Generator, Image.Image], None], ...] = (
     _edge,
     _rim,
     _plate,
-    _wall,
+    _plate,
     _wall,
     _frame,
     _ruled,
