@@ -47,7 +47,7 @@ def _rim(rng: Generator, layer: Image.Image) -> None:
 
 
 def _beyond(rng: Generator, layer: Image.Image) -> np.ndarray:
-    """H×W float32: how far each pixel lies outside of a large box, mostly a round-cornered one; inside it is below 0."""
+    """H×W float32: how far each pixel lies outside of a large box, mostly with round corners; inside below 0."""
     width, height = layer.size
     left, top, right, bottom = _large_box(rng, layer)
     radius = rng.choice([0, *rng.uniform(0.1, 1.5, 3)]) * min(layer.size)
