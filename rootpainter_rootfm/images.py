@@ -218,18 +218,19 @@ def _read_with_pillow(file: BinaryIO, max_pixels: int) -> tiff.Stored:
 
 
 def orientation(image: ImageFile) -> int:
-    """As the EXIF tells, 1 to 8; damaged notes make no image unreadable. A PNG is decoded: it may have them last."""
-    try:
-        return image.getexif().get(tiff.ORIENTATION_TAG, 1)
-    except Exception:  # Pillow raises nearly anything here
-        return 1
+    """As the EXIF tells, 1 to 8; damaged notes make no image unreadable. A PNG may have them behind its pixels.
+
+    Raises what Pillow raises where the pixels are damaged: it would not say so a second time.
+    """
+    image.load()
+    return _orientation_in_header(image)
 
 
 def _orientation_in_header(image: ImageFile) -> int:
-    """The same without what a PNG may have behind its pixels, for which Pillow would decode them all."""
+    """The same without what lies behind a PNG's pixels: `PngImageFile.getexif` would decode them all."""
     try:
         return Image.Image.getexif(image).get(tiff.ORIENTATION_TAG, 1)
-    except Exception:  # as above
+    except Exception:  # Pillow raises nearly anything here
         return 1
 
 

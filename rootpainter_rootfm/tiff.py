@@ -64,6 +64,8 @@ def read_page(file: BinaryIO, index: int, max_pixels: int) -> Stored:
             there = f"it has no page {index}: its pages are 0 to {len(pages) - 1}"
             raise Unreadable(there if pages else "it has no page")
         page = pages[index]
+        if page.is_reduced and page.subifds:
+            raise Unreadable("it is a raw photograph; export it as TIFF or JPEG")
         _check(page, file, max_pixels)
         if page.compression in FAX_COMPRESSIONS:
             return Stored(_read_fax(file, page.index), pages=len(pages))

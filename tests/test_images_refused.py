@@ -163,3 +163,24 @@ def test_readers_that_overlap_stay_strict_until_the_last_one_is_done(tmp_path, m
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     second.__exit__(None, None, None)
     assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_a_png_with_damaged_pixels_is_an_error_and_never_half_an_image(tmp_path, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(noise).convert(mode).save(path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match="damaged or cut short"):
+        images.read(path)
+
+
+def test_the_preview_of_a_raw_photograph_is_not_taken_for_it(tmp_path):
+    path = tmp_path / "a.dng"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(PHOTO[::2, ::2], photometric="rgb", subfiletype=1, subifds=1)
+        tiff.write(PHOTO[:, :, 0], photometric="minisblack")
+    with pytest.raises(ImageError, match="raw photograph; export it as TIFF or JPEG"):
+        images.read(path)

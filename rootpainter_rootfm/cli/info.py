@@ -72,7 +72,8 @@ def _models() -> dict[str, str]:
             card.name: f"{library.origin(card)}, {'' if card.trained else 'un'}trained, sha256 {card.sha256[:12]}"
             for card in library.cards()
         }
-        return found | {f"damaged {number}": text for number, text in enumerate(library.damaged(), 1)}
+        damaged = {f"damaged {number}": text for number, text in enumerate(library.damaged(), 1)}
+        return (found or {"library": "no models"}) | damaged
     except ModelError as error:
         return {"library": str(error)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -58,7 +59,9 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--probability", action="store_true", help="also write root probabilities as 16-bit TIFF")
     group.add_argument("--preview", action="store_true", help="also write a sheet of overlays to look at")
     group.add_argument(
-        "--overwrite", action="store_true", help="make all masks anew, also where somebody else's mask is in the way"
+        "--overwrite",
+        action="store_true",
+        help="make all masks anew, also where somebody else's mask is in the way; to go on after a stop, leave it out",
     )
 
 
@@ -173,7 +176,7 @@ def _write_record(job: FolderJob, started: datetime, stopped: bool) -> None:
     from ..errors import MaskError
     from ..segment import manifest
 
-    if not job.out.is_dir():
+    if not os.path.isdir(job.out):  # `Path.is_dir` raises where a share has dropped
         return
     refused = None
     # The manifest first: no later run could make up for it.

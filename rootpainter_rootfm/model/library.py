@@ -12,10 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import platformdirs
-
 from .. import files
 from ..errors import ModelError
+from ..home import data_folder
 from ..progress import Progress, silent
 from .card import ModelCard, card_beside, card_of_file, digest_of, is_model_name
 
@@ -45,13 +44,11 @@ class Library:
     Needs no torch until weights are read or written.
 
     Args:
-        home: Where it lies; by default the folder that the variable ROOTFM_HOME names, else ``rootfm`` in the
-            operating system's folder for application data.
+        home: Where it lies; by default `data_folder`.
     """
 
     def __init__(self, home: Path | None = None) -> None:
-        default = os.environ.get("ROOTFM_HOME") or platformdirs.user_data_dir("rootfm", appauthor=False)
-        self.home = Path(home or default).expanduser().absolute()
+        self.home = (home or data_folder()).expanduser().absolute()
 
     def cards(self) -> list[ModelCard]:
         """All models, the bundled ones first, then by name."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import platformdirs
-
 from ..files import replacing
+from ..home import cache_folder
 
 KEPT_BYTES: Final = 512 * 1024**2
 """Of all of them together, at most; what was not used for longest goes first."""
@@ -20,20 +20,15 @@ _SUFFIX: Final = ".encoder"
 _log = logging.getLogger(__name__)
 
 
-def cache_folder() -> Path:
-    """The system's folder for caches, or one in the folder that ROOTFM_HOME names."""
-    home = os.environ.get("ROOTFM_HOME")
-    return Path(home, "cache") if home else Path(platformdirs.user_cache_dir("rootfm", appauthor=False))
-
-
 def kept(name: str) -> bytes | None:
     """What was kept under a name, or None when there is nothing, or nothing whole."""
     path = cache_folder() / (name + _SUFFIX)
     try:
         content = path.read_bytes()
-        os.utime(path)
     except OSError:
         return None
+    with suppress(OSError):  # of a colleague, in a folder that is shared
+        os.utime(path)
     digest, blob = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     if hashlib.sha256(blob).digest() == digest:
         return blob

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ def refusal(folder: Path, error: Exception) -> str:
 
     Empty where only that file was refused, as when another program holds a mask.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # `Path.is_dir` raises where a share has dropped
         return f"The folder {folder} is gone. Once it is there again, the same work goes on where it stopped."
     cause = error if isinstance(error, OSError) else error.__cause__
     number = cause.errno if isinstance(cause, OSError) else None

@@ -25,6 +25,7 @@ from .report import FolderReport, ImageResult
 PROBABILITY_FOLDER: Final = "rootfm_probability"
 """Beside the masks, not among them: RootPainter takes every image file in a folder of masks for a mask."""
 CONFIDENCE_FOLDER: Final = ".rootfm"
+_SUFFIXES: Final = {form.suffix for form in MaskFormat}
 
 
 @dataclass
@@ -80,7 +81,12 @@ class FolderJob:
         return [path for wanted, paths in self._beside(image) if wanted for path in paths]
 
     def outdated(self, image: Path) -> list[Path]:
-        """What an earlier run may have written beside it and this one does not: it would belong to another mask."""
+        """What an earlier run may have written beside it and this one does not: it would belong to another mask.
+
+        Nothing where the image has a mask in another format, to which it belongs.
+        """
+        if any((self.out / (image.stem + suffix)).exists() for suffix in _SUFFIXES - {self.mask_format.suffix}):
+            return []
         return [path for wanted, paths in self._beside(image) if not wanted for path in paths]
 
     def _beside(self, image: Path) -> list[tuple[bool, list[Path]]]:

@@ -107,13 +107,11 @@ class Making:
         if not job.overwrite:
             finished = provenance.finished(job.target(path), path, self._how, job.extras(path))
         if finished and index not in self._shown:
-            return self._kept(path, finished[1])
+            return self._kept(index, finished)
         photograph = images.read_photograph(path, page=job.page, stretch=job.stretch, max_pixels=job.max_pixels)
         small = overlay.thumbnail(photograph.pixels) if index in self._shown else None
         if finished:
-            mask, note = finished
-            self._show(index, small, mask, note.measures)
-            return self._kept(path, note)
+            return self._kept(index, finished, small)
         only = f"only page {job.page} of its {photograph.pages} pages was segmented"
         source = provenance.Source.of(path, job.target(path), photograph.sha256)
         if files.stamp(path) != read:
@@ -125,7 +123,10 @@ class Making:
         job, path, started = self.job, self.job.images[index], time.perf_counter()
         measures = Measures.of(found)
         if not job.overwrite and files.stamp(job.target(path)) != about.before:
-            raise provenance.not_ours(job.target(path))
+            # Another run made it meanwhile, or somebody corrected it, which is what `finished` raises for.
+            finished = provenance.finished(job.target(path), path, self._how, job.extras(path))
+            if finished:
+                return self._kept(index, finished, about.small)
         extras = job.extras(path)
         for extra in extras:
             extra.parent.mkdir(exist_ok=True)
@@ -156,8 +157,13 @@ class Making:
         name = self.job.images[index].name
         self._entries[index] = overlay.Entry(name, remark, small, overlay.painted(small, mask))
 
-    def _kept(self, path: Path, note: provenance.Provenance) -> ImageResult:
-        return ImageResult(path, Status.SKIPPED, note.remark, None, note.measures)
+    def _kept(
+        self, index: int, finished: tuple[np.ndarray, provenance.Provenance], small: np.ndarray | None = None
+    ) -> ImageResult:
+        mask, note = finished
+        if small is not None:
+            self._show(index, small, mask, note.measures)
+        return ImageResult(self.job.images[index], Status.SKIPPED, note.remark, None, note.measures)
 
     def _guarded(self, index: int, work: Callable[[], T]) -> T | ImageResult:
         path = self.job.images[index]

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from rootpainter_rootfm.cli.main import main
+from rootpainter_rootfm.model import library
 
 
 def test_what_the_disk_refuses_is_one_sentence_with_the_file(tmp_path, capsys):
@@ -13,6 +14,13 @@ def test_what_the_disk_refuses_is_one_sentence_with_the_file(tmp_path, capsys):
     assert main(["demo", str(in_the_way / "out"), "--images", "1"]) == 2
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("rootfm: ") and str(in_the_way) in said and "Traceback" not in said
+
+
+def test_a_bug_report_says_that_there_are_no_models(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ROOTFM_HOME", str(tmp_path))
+    monkeypatch.setattr(library, "bundle_folder", lambda: tmp_path / "nothing")
+    assert main(["info"]) == 0
+    assert "no models" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("verb", ["list", "info"])

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from rootpainter_rootfm import files
+from rootpainter_rootfm import files, home
 from rootpainter_rootfm.errors import ModelError, WeightsError
 from rootpainter_rootfm.files import sha256
 from rootpainter_rootfm.model import checkpoint
@@ -22,6 +23,8 @@ from rootpainter_rootfm.model.library import DEFAULT_MODEL, Library, load_model
 def test_the_home_is_named_by_a_variable_or_given_or_the_systems_own(tmp_path, monkeypatch):
     monkeypatch.setenv("ROOTFM_HOME", str(tmp_path / "here"))
     assert Library().home == tmp_path / "here" and Library(tmp_path / "there").home == tmp_path / "there"
+    monkeypatch.setenv("ROOTFM_HOME", "~/models")
+    assert Library().home == Path.home() / "models" and home.cache_folder() == Path.home() / "models" / "cache"
     monkeypatch.delenv("ROOTFM_HOME")
     assert Library().home.name == "rootfm" and Library().home.is_absolute()
 

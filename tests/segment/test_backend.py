@@ -207,6 +207,15 @@ def test_the_disk_never_holds_too_much(home, monkeypatch):
     assert backend_cache.kept("a") is None
 
 
+def test_what_a_colleague_has_kept_serves_everybody(home, monkeypatch):
+    def not_mine(path):
+        raise PermissionError("Operation not permitted")
+
+    backend_cache.keep("a", b"a")
+    monkeypatch.setattr(os, "utime", not_mine)
+    assert backend_cache.kept("a") == b"a"
+
+
 def test_every_loaded_model_gets_it_and_its_masks_stay_the_same(folded, tmp_path, monkeypatch):
     from rootpainter_rootfm.model.checkpoint import write_pth
 

@@ -1,6 +1,7 @@
 """Whether a folder takes files at all, or only one of them was refused."""
 
 import errno
+import os
 
 import pytest
 
@@ -30,6 +31,14 @@ def test_a_full_disk_is_a_refusal(tmp_path, code):
 @pytest.mark.parametrize("error", [OSError(errno.EHOSTDOWN, "Host is down"), FileNotFoundError(errno.ENOENT, "gone")])
 def test_a_share_that_is_away_is_none(tmp_path, closed, error):
     assert refusal(tmp_path, error) == ""
+
+
+def test_a_folder_on_a_share_that_has_dropped_is_gone(tmp_path, monkeypatch):
+    def dropped(path, **_):
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(os, "stat", dropped)
+    assert "is gone" in refusal(tmp_path, OSError(errno.ENOTCONN, "Transport endpoint is not connected"))
 
 
 def test_a_single_mask_that_another_program_holds_is_none(tmp_path):

@@ -203,6 +203,21 @@ def test_a_mask_corrected_while_others_are_made_is_kept(folder):
     assert masks.read(folder / "out" / "e.png").sum() == 1
 
 
+def test_masks_that_another_run_makes_meanwhile_are_kept_as_its_own(folder):
+    other = job(folder)
+    report = job(folder, preview=folder / "sheet.png").run(between=lambda: other.run())
+    assert statuses(report) == ["made", *["skipped"] * 4] or statuses(report) == ["skipped"] * 5
+    assert statuses(other.report) == ["made"] * 5 or not other.report.failed
+    assert (folder / "sheet.png").is_file()
+
+
+def test_an_outdated_mask_that_goes_while_it_is_renewed_is_made(folder):
+    job(folder).run()
+    again = job(folder, settings=SegmentSettings(device="cpu", threshold=0.6))
+    report = again.run(between=lambda: (folder / "out" / "e.png").unlink(missing_ok=True))
+    assert statuses(report) == ["made"] * 5 and (folder / "out" / "e.png").is_file()
+
+
 def test_a_photograph_that_is_replaced_while_it_is_read_gets_no_mask(folder, monkeypatch):
     read = images.read_photograph
 
@@ -519,6 +534,14 @@ def test_what_lay_beside_an_older_mask_goes_with_it(folder):
     assert (out / "rootfm_probability" / "a.tif").is_file()
     FolderJob([image], out, segmenter(), overwrite=True).run()
     assert not (out / "rootfm_probability" / "a.tif").exists() and not list((out / ".rootfm").glob("a.*"))
+
+
+def test_what_lies_beside_a_mask_stays_where_another_format_is_asked_for(folder):
+    out, image = folder / "out", folder / "in" / "a.png"
+    FolderJob([image], out, segmenter(), probability=True, confidence=True).run()
+    FolderJob([image], out, segmenter(), mask_format=MaskFormat.NPZ).run()
+    assert (out / "a.npz").is_file() and (out / "rootfm_probability" / "a.tif").is_file()
+    assert len(list((out / ".rootfm").glob("a.*"))) == 2
 
 
 def test_a_report_that_excel_opens_has_umlauts(folder):
