@@ -3,11 +3,10 @@ dialogs go with it."""
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable
+from typing import Any
 
-from PyQt5 import QtCore, QtWidgets
+from PyQt5 import QtCore, QtGui, QtWidgets
 
 from .host import lacking
 from .session import Session, ask
@@ -15,18 +14,16 @@ from .workers import Poll
 
 SAVING = ("save_annotation", "scene.annot_pixmap")
 """What a window has once a project is open in it."""
-
-
-@cache
-def _empty_folder() -> TemporaryDirectory[str]:
-    """Of this process, and gone with it."""
-    return TemporaryDirectory(prefix="rootpainter_closed_")
+_HOLDERS = ("image_pixmap_holder", "seg_pixmap_holder", "annot_pixmap_holder")
+_PIXMAPS = ("seg_pixmap", "annot_pixmap", "blank_pixmap", "black_pixmap")
+_LARGE = ("scene.history", "scene.redo_list", "scene.annot_pixmap", "np_im", *_HOLDERS, *_PIXMAPS)
+"""What takes the memory of an open project: its photograph, mask and strokes, with those of fifty steps back."""
 
 
 class Closing(QtCore.QObject):
     """Watches one of RootPainter's windows."""
 
-    def __init__(self, session: Session, window: QtWidgets.QMainWindow) -> None:
+    def __init__(self, session: Session, window: Any) -> None:
         super().__init__(window)
         self._session = session
         self._window = window
@@ -42,20 +39,32 @@ class Closing(QtCore.QObject):
             event.ignore()
             self._ask(work)
             return True
-        if not self._save():
+        of_program = event.spontaneous() or self._sure
+        if not self._save(self._window.close if of_program else self._window.close_project_window):
             event.ignore()
             return True
         for dialog in self._window.findChildren(QtWidgets.QDialog):
             dialog.close()
-        # RootPainter never deletes a closed window; what looks at files for it would look for ever.
+        # What a window's menus call holds it, so it stays until the program ends.
         for poll in self._window.findChildren(Poll):
             poll.stop()
-        if hasattr(self._window, "message_dir"):
-            # It goes on to take messages as well, and would take those of the project's next window.
-            self._window.message_dir = Path(_empty_folder().name)
+        QtCore.QTimer.singleShot(0, self._let_go)
         return False
 
-    def _save(self) -> bool:
+    def _let_go(self) -> None:
+        """Frees what is large in a window that is closed."""
+        window = self._window
+        if window.isVisible() or lacking(window, _LARGE):
+            return
+        nothing = QtGui.QPixmap()
+        for name in _HOLDERS:
+            getattr(window, name).setPixmap(nothing)
+        for name in _PIXMAPS:
+            setattr(window, name, nothing)
+        window.scene.history, window.scene.redo_list, window.scene.annot_pixmap = [], [], nothing
+        window.np_im = None
+
+    def _save(self, close: Callable[[], Any]) -> bool:
         """Saves what was painted, which RootPainter does only on the way to another image; whether it may close."""
         # A window that was closed before may be told so again, when a newer one has changed the annotation.
         if self._unsaved or not self._window.isVisible() or lacking(self._window, SAVING) is not None:
@@ -63,18 +72,18 @@ class Closing(QtCore.QObject):
         try:
             self._window.save_annotation()
         except OSError as error:
-            self._ask_unsaved(error)
+            self._ask_unsaved(error, close)
             return False
         return True
 
-    def _ask_unsaved(self, error: OSError) -> None:
-        def close() -> None:
+    def _ask_unsaved(self, error: OSError, close: Callable[[], Any]) -> None:
+        def give_up() -> None:
             self._unsaved = True
-            self._window.close()
+            close()
 
         text = f"What was painted last cannot be saved: {error.strerror or error}."
         more = "Is the drive connected, and has its disk room? Then close the window once more."
-        ask(self._window, text, more, "Close without saving", "Keep the window", close)
+        ask(self._window, text, more, "Close without saving", "Keep the window", give_up)
 
     def _work(self) -> str:
         """What would end with our trainer, in words; empty where nothing would."""

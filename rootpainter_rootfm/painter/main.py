@@ -6,13 +6,15 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from PyQt5 import QtCore, QtWidgets
+from pyqtgraph.util.garbage_collector import GarbageCollector
 
 from ..cli.main import EXIT_USAGE
 from ..cli.painter import add_options
@@ -21,6 +23,7 @@ from . import sync_folder, workers
 from .host import Host, find_host
 from .plugin import RootFMPlugin
 from .plugins import Plugins
+from .session import show_failure
 
 _SECONDS_TO_SETTLE = 3.0
 """After which the program ends although a thread of it hangs: Qt would wait for that for ever."""
@@ -54,6 +57,8 @@ class Launcher:
         return window
 
     def _reopen(self) -> None:
+        if self.window is not None and self.window.isVisible():
+            return  # it could not be closed, and asks what is to become of the strokes
         # The user may have chosen another sync folder in the window that was just closed.
         self._folder = Path(getattr(self.window, "sync_dir", self._folder))
         self.open()
@@ -95,7 +100,10 @@ def run(options: argparse.Namespace) -> int:
             plugin.starts_trainer = not options.no_trainer
     launcher = Launcher(host, plugins, folder)
     launcher.open(options.project)
+    _close_on_ctrl_c(launcher)
+    collector = GarbageCollector()  # what Python throws away at any moment may be a window that Qt is looking at
     app.aboutToQuit.connect(lambda: plugins.tell("shut_down"))
+    app.aboutToQuit.connect(collector.timer.stop)
     code = int(app.exec_())
     if not workers.settle(_SECONDS_TO_SETTLE):
         # Mostly a look at a drive that does not answer; what was painted was saved before the window closed.
@@ -132,7 +140,8 @@ def _show_own_errors() -> None:
     writes_file = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        writes_file(kind, error, trace)
+        with suppress(OSError):  # the file lies in the sync folder, whose drive may be what the error is about
+            writes_file(kind, error, trace)
         own = str(Path(__file__).parents[1])
         if trace is not None and any(frame.startswith(own) for frame in _files(trace)):
             QtCore.QTimer.singleShot(0, lambda: _show(error))
@@ -147,7 +156,15 @@ def _files(trace: TracebackType | None) -> Iterator[str]:
 
 
 def _show(error: BaseException) -> None:
-    parent = QtWidgets.QApplication.activeWindow()
-    box = QtWidgets.QMessageBox(QtWidgets.QMessageBox.Warning, "Root Foundation Model", str(error), parent=parent)
-    box.setInformativeText("RootPainter works on. The details are in client_exceptions.txt in the sync folder.")
-    box.open()
+    more = "RootPainter works on. The details are in client_exceptions.txt in the sync folder."
+    show_failure(None, str(error) or type(error).__name__, more)
+
+
+def _close_on_ctrl_c(launcher: Launcher) -> None:
+    """In a terminal it ends the trainer as well; the window saves what was painted before it ends."""
+
+    def close(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, before)  # a second one ends the program at once
+        QtCore.QTimer.singleShot(0, launcher.window.close)
+
+    before = signal.signal(signal.SIGINT, close)

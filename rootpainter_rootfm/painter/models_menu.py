@@ -125,6 +125,7 @@ class ModelsMenu(QtCore.QObject):
 
     def _add(self, text: str, act: object) -> None:
         action = self.menu.addAction(text)
+        action.setMenuRole(QtWidgets.QAction.NoRole)  # macOS would move "Settings…" into the program's own menu
         action.triggered.connect(lambda: act())
 
     def _add_jobs(self) -> None:

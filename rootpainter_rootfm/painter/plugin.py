@@ -13,7 +13,7 @@ from .folder.jobs import adopt
 from .host import Host, lacking
 from .models_menu import ModelsMenu, find_menu
 from .plugins import Plugin
-from .project import annotation, new_project, requests
+from .project import annotation, new_project, requests, tracking
 from .project.project import Project
 from .project.view import NEEDS
 from .session import Session, show_failure
@@ -32,7 +32,7 @@ class RootFMPlugin(Plugin):
     """
 
     name = "Root Foundation Model"
-    seams = (*host_segment.SEAMS, *new_project.SEAMS, *requests.SEAMS, *annotation.SEAMS)
+    seams = (*host_segment.SEAMS, *new_project.SEAMS, *requests.SEAMS, *annotation.SEAMS, *tracking.SEAMS)
 
     def __init__(self) -> None:
         self.starts_trainer = True
@@ -45,8 +45,9 @@ class RootFMPlugin(Plugin):
         for part in (host_segment, new_project, requests):
             if part.PART not in missing:
                 part.install(host, lambda: self.session)
-        if annotation.PART not in missing:
-            annotation.install(host)
+        for part in (annotation, tracking):
+            if part.PART not in missing:
+                part.install(host)
 
     def sync_folder_set(self, window: QtWidgets.QMainWindow, folder: Path) -> None:
         """Follows the window to its sync folder."""

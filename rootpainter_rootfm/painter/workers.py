@@ -67,7 +67,8 @@ class Poll(QtCore.QObject):
     """Looks at something in a thread, every `seconds`, and tells what it saw.
 
     Args:
-        look: called without arguments in a thread; returns what is to be shown, must not raise.
+        look: called without arguments in a thread; returns what is to be shown. Where it raises an OSError, as on a
+            drive that is away for a moment, nothing was seen.
         seconds: the pause between two looks.
         parent: the polling ends with it.
     """
@@ -108,7 +109,8 @@ class Poll(QtCore.QObject):
 
     def _blind(self, error: Exception) -> None:
         self._looking = False
-        raise error
+        if not isinstance(error, OSError):
+            raise error
 
 
 def pool() -> QtCore.QThreadPool:

@@ -7,6 +7,7 @@ import os
 os.environ["QT_QPA_PLATFORM"] = os.environ.get("ROOTFM_TEST_PLATFORM", "offscreen")
 
 import faulthandler
+import gc
 import subprocess
 import sys
 import threading
@@ -154,12 +155,18 @@ def sync(tmp_path) -> Path:
 
 @pytest.fixture
 def launcher(host, loaded, plugin, sync, library_home, qtbot):
-    """Opens windows; everything that a test has opened is closed after it."""
+    """Opens windows; everything that a test has opened is closed after it.
+
+    As in the program, Python throws no window away while Qt is at work.
+    """
+    gc.disable()
     launcher = Launcher(host, loaded, sync)
     yield launcher
     for widget in QtWidgets.QApplication.topLevelWidgets():
         widget.close()
     qtbot.wait(10)
+    gc.enable()
+    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -95,6 +95,28 @@ def test_closed_window_takes_no_messages_of_the_next_one(project_window, project
     assert [path.name for path in (project.parent / "messages").iterdir()] == ["Training failed"]
 
 
+def test_project_whose_strokes_cannot_be_saved_is_closed_when_its_user_gives_them_up(
+    project_window, launcher, plugin, monkeypatch, qtbot
+):
+    def fail():
+        raise OSError(112, "Host is down")
+
+    monkeypatch.setattr(project_window, "save_annotation", fail)
+    pick(qtbot, project_window, "Project", "Close project")
+    (box,) = dialogs()
+    assert launcher.window is project_window and plugin.session.project == "barley"
+    click(qtbot, next(button for button in box.buttons() if button.text() == "Close without saving"))
+    qtbot.waitUntil(lambda: not project_window.isVisible(), timeout=10_000)
+    assert launcher.window is not project_window and launcher.window.isVisible() and plugin.session.project == ""
+
+
+def test_closed_project_leaves_the_memory(project_window, qtbot):
+    assert project_window.np_im is not None and project_window.scene.history
+    pick(qtbot, project_window, "Project", "Close project")
+    qtbot.waitUntil(lambda: project_window.np_im is None, timeout=10_000)
+    assert not project_window.scene.history and project_window.image_pixmap_holder.pixmap().isNull()
+
+
 def test_nothing_is_saved_where_nothing_was_painted(project_window, project):
     project_window.close()
     assert not project_window.isVisible() and annotations(project) == []

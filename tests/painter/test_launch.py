@@ -13,6 +13,7 @@ from PyQt5 import QtCore, QtWidgets
 
 from rootpainter_rootfm.errors import HostError
 from rootpainter_rootfm.painter import main, sync_folder
+from tests.painter.drawn import dialogs
 
 
 def press(text):
@@ -135,6 +136,31 @@ def test_error_of_ours_is_shown(launcher, qtbot):
             for widget in QtWidgets.QApplication.topLevelWidgets()
         )
     )
+
+
+def test_error_of_ours_is_shown_where_the_drive_that_it_would_be_written_to_is_away(launcher, sync, qtbot):
+    launcher.open()
+    sync.rename(sync.with_name("away"))
+    try:
+        sync_folder.make_complete(main.Path(__file__))
+    except HostError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    qtbot.waitUntil(lambda: any("cannot be used" in box.text() for box in dialogs()))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_in_the_terminal_closes_the_window(sync):
+    program = f"""
+import os, signal
+from PyQt5 import QtCore, QtWidgets
+from rootpainter_rootfm.cli.main import build_parser
+options = build_parser().parse_args(["painter", "--no-trainer", "--sync-dir", {str(sync)!r}])
+app = QtWidgets.QApplication([])
+QtCore.QTimer.singleShot(1500, lambda: os.kill(os.getpid(), signal.SIGINT))
+raise SystemExit(options.run(options))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
 
 
 def test_window_and_library_need_no_torch(tmp_path, sync):

@@ -63,6 +63,25 @@ def test_poll_looks_again_until_stopped(qtbot):
     assert len(looks) == seen
 
 
+def test_poll_looks_on_where_a_drive_is_away_for_a_moment(qtbot):
+    answers = [OSError(112, "Host is down"), OSError(112, "Host is down"), "back"]
+
+    def look():
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    seen = []
+    owner = QtCore.QObject()
+    poll = Poll(look, 0.02, owner)
+    poll.seen.connect(seen.append)
+    poll.start()
+    qtbot.waitUntil(lambda: bool(seen), timeout=5000)
+    assert seen[0] == "back"
+    poll.stop()
+
+
 def test_poll_never_has_two_looks_at_once(qtbot):
     free = threading.Event()
     entered = []

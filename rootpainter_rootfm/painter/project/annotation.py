@@ -16,7 +16,7 @@ from PyQt5 import QtCore, QtGui
 from ... import files
 from ..host import Host, Seam, lacking, wrap
 from ..session import show_failure
-from .waiting import let_go_on
+from .tracking import let_go_on
 
 PART = "saving what is painted"
 SEAMS = (

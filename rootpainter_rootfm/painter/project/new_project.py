@@ -39,7 +39,7 @@ def install(host: Host, session: Callable[[], Session | None]) -> None:
     owner = host.owner(SEAMS[0])
     wrap(owner, "add_radio_widget", lambda original: _with_radio(host, session, original))
     wrap(owner, "select_model", lambda original: _select_model)
-    wrap(owner, "create_project", lambda original: _with_model(session, original))
+    wrap(owner, "create_project", lambda original: _with_model(host, session, original))
 
 
 class FoundationChoice(QtWidgets.QWidget):
@@ -111,8 +111,12 @@ def _select_model(widget: Any) -> None:
         widget.validate()
 
 
-def _with_model(session: Callable[[], Session | None], original: Callable[..., Any]) -> Callable[..., None]:
+def _with_model(host: Host, session: Callable[[], Session | None], original: Callable[..., Any]) -> Callable[..., None]:
     def create_project(widget: Any) -> None:
+        fault = _without_images(host, widget)
+        if fault:
+            show_failure(widget, "This folder holds no images for a project", fault)
+            return
         shared = session()
         chosen = getattr(widget, "foundation_radio", None)
         specified = None if widget.use_random_weights else str(widget.selected_model or "")
@@ -130,6 +134,18 @@ def _with_model(session: Callable[[], Session | None], original: Callable[..., A
             original(widget)
 
     return create_project
+
+
+def _without_images(host: Host, widget: Any) -> str:
+    """Why there can be no project on the chosen folder; RootPainter would make one that it cannot open."""
+    folder = getattr(widget, "selected_dir", None)
+    if folder is None:
+        return ""
+    try:
+        found = any(map(host.module("im_utils").is_image, os.listdir(folder)))
+    except OSError as error:
+        return f"{folder} cannot be listed: {error.strerror or error}."
+    return "" if found else f"Choose the folder that holds the PNG, JPEG or TIFF files themselves, not {folder}."
 
 
 class _Creation:

@@ -1,4 +1,4 @@
-"""The mask on the screen: renewed when its file changes, as opaque as wanted, with the uncertainty over it."""
+"""The mask on the screen: as opaque as wanted, with the uncertainty over it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ..workers import Poll, Task
 NEEDS = (
     "seg_dir",
     "seg_path",
-    "seg_mtime",
     "seg_visible",
     "show_hide_seg",
     "image_path",
@@ -37,8 +36,6 @@ _LOOK_EVERY = 0.5
 _MOST_OPAQUE = 200
 _SURE = 0.9
 """How far from the threshold, of the way to 0 or 1, a probability counts as sure."""
-_SAME_TIME_NS = 1000
-"""RootPainter keeps the time as a float, which is exact to some hundred nanoseconds."""
 
 
 class ProjectView(QtCore.QObject):
@@ -49,16 +46,12 @@ class ProjectView(QtCore.QObject):
         uncertainty: the box that shows where the model is unsure.
     """
 
-    image_changed = QtCore.pyqtSignal()
-    mask_renewed = QtCore.pyqtSignal()
-
     def __init__(self, session: Session, window: Any) -> None:
         super().__init__(window)
         self._session = session
         self._window = window
         self._item: QtWidgets.QGraphicsPixmapItem | None = None
         self._uncertainty_of: tuple[str, int] | None = None
-        self._image = ""
         self._add_controls(window.vis_widget)
         self._set_opacity(self.opacity.value())
         self._poll = Poll(self._look, _LOOK_EVERY, self)
@@ -90,33 +83,19 @@ class ProjectView(QtCore.QObject):
         self._session.preferences.opacity = percent
         self._window.seg_pixmap_holder.setOpacity(percent / 100)
 
-    def _look(self) -> tuple[str, int | None, int | None]:
-        """In a thread: the mask's path and when it and its confidence were written, in nanoseconds."""
-        path = str(self._window.seg_path)
-        return path, _written(path), _written(str(self.confidence_file()))
+    def _look(self) -> tuple[str, int | None]:
+        """In a thread: the mask's path and when its confidence was written, in nanoseconds."""
+        return str(self._window.seg_path), _written(self.confidence_file())
 
     def confidence_file(self) -> Path:
         """Where the trainer puts the probability of the image on the screen."""
         mask = Path(self._window.seg_path)
         return mask.parent / exchange.CONFIDENCE / (mask.stem + ".png")
 
-    def _see(self, found: tuple[str, int | None, int | None]) -> None:
-        path, mask, confidence = found
-        window = self._window
-        if path != str(window.seg_path):
+    def _see(self, found: tuple[str, int | None]) -> None:
+        path, confidence = found
+        if path != str(self._window.seg_path):
             return  # the user went on while we looked
-        if path != self._image:
-            self._image = path
-            self.image_changed.emit()
-        if mask is not None and window.seg_mtime:
-            # RootPainter loads a mask once; what it loaded is known by the time it noted.
-            noted = round(window.seg_mtime * 1e9)
-            if abs(mask - noted) > _SAME_TIME_NS:
-                window.seg_mtime = None
-                self.mask_renewed.emit()
-        self._see_confidence(path, confidence)
-
-    def _see_confidence(self, path: str, confidence: int | None) -> None:
         stamp = None if confidence is None else (path, confidence)
         self.uncertainty.setEnabled(confidence is not None or self.uncertainty.isChecked())
         if stamp != self._uncertainty_of:
@@ -170,7 +149,7 @@ def uncertainty_colours(threshold: float) -> list[int]:
     return colours
 
 
-def _written(path: str) -> int | None:
+def _written(path: Path) -> int | None:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:

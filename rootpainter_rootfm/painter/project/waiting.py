@@ -14,6 +14,7 @@ from ..exchange import Heartbeat, mask_owed
 from ..session import Session, show_failure
 from ..trainer_life import Life
 from ..workers import Poll
+from .tracking import let_go_on
 
 _LOOK_EVERY = 2.0
 _PATIENCE = 8.0
@@ -134,13 +135,6 @@ class MaskWait(QtCore.QObject):
 def _names(message: str, name: str) -> bool:
     """Whether a message names this file, and not one whose name ends with this one."""
     return re.search(rf"(?<![\w.-]){re.escape(name)}(?!\w)", message) is not None
-
-
-def let_go_on(window: Any) -> None:
-    """RootPainter waits for the mask before it lets its user go on."""
-    button = window.nav.next_image_button
-    button.setText("Save && Next >")
-    button.setEnabled(True)
 
 
 def doing(beat: Heartbeat | None) -> str:

@@ -1,4 +1,4 @@
-"""A new project gets its first model, whoever looks at the file just then."""
+"""A new project gets its first model, whoever looks at the file just then, and has images."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import json
 import os
 from types import SimpleNamespace
 
+import pytest
+from PIL import Image
+
 from rootpainter_rootfm.painter.project.new_project import FoundationChoice, _Creation
-from tests.painter.drawn import make_project
+from tests.painter.drawn import dialogs, make_project, ready
 
 
 def test_model_that_a_virus_scanner_holds_is_moved_a_moment_later(sync, tmp_path, monkeypatch):
@@ -40,3 +43,21 @@ def test_chosen_model_stays_when_the_library_is_read_again(launcher, plugin, lib
     choice.models.activated.emit(choice.models.currentIndex())
     session.cards_changed.emit()
     assert choice.card == library.other
+
+
+@pytest.mark.parametrize("content", ["folder", "bitmap"])
+def test_folder_without_images_becomes_no_project(launcher, library, sync, qtbot, content):
+    plot = sync / "datasets" / "plot"
+    (plot / "sub").mkdir(parents=True)
+    if content == "bitmap":
+        Image.new("RGB", (50, 50)).save(plot / "a.bmp")
+    window = ready(qtbot, launcher.open())
+    window.show_create_project_widget()
+    form = window.create_project_widget
+    form.name_edit_widget.name_edit.setText("meadow")
+    form.selected_dir = str(plot)
+    form.validate()
+    form.create_project_btn.click()
+    (box,) = [box for box in dialogs() if "holds no images" in box.text()]
+    assert str(plot) in box.informativeText() and form.isVisible()
+    assert not list((sync / "projects").iterdir())

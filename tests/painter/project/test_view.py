@@ -59,10 +59,12 @@ def test_mask_that_the_user_has_hidden_stays_hidden(launcher, library, project, 
     (project.parent / "models" / "000001_1.pth").write_bytes(b"x")
     window = ready(qtbot, launcher.open(project))
     qtbot.keyClick(window, "S")
+    before = window.seg_mtime
     masks.write(np.ones((96, 128), bool), window.seg_path)
-    qtbot.waitUntil(lambda: window.rootfm_project.view._image == str(window.seg_path), timeout=10_000)
+    qtbot.waitUntil(lambda: window.seg_mtime != before, timeout=10_000)
+    assert shown_mask(window) == 0
     click(qtbot, window.nav.next_image_button)
-    qtbot.waitUntil(lambda: window.rootfm_project.view._image == str(window.seg_path), timeout=10_000)
+    qtbot.wait(700)
     assert not window.seg_visible and shown_mask(window) == 0
 
 
