@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     datasets = [dataset.split(*options.split) for dataset in found]
     splits = ", ".join(options.split)
     _check_rows(found, options.split)
-    check_report(out, [dataset.name for dataset in datasets], splits)
+    check_report(out, datasets, splits)
     segmenter = load_segmenter(options)
     with progress_bar("image") as progress, stopped_by_ctrl_c() as cancel:
         rows = evaluate(Method.of(segmenter, cancel), datasets, out, progress, cancel)

@@ -27,7 +27,13 @@ def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     parser.add_argument(
         "--continued-rate", type=float, metavar="R", help="learning rate of the trainings that continue (0.0001)"
     )
-    add_plan_options(parser)
+    add_plan_options(
+        parser.add_argument_group(
+            "the first stage, zero-shot",
+            "The trainings that continue take --batch, --tile-sizes, --seed, --device and --workers from here and "
+            "nothing else: steps and rate are those above, the rest is what `rootfm train --start` does by itself.",
+        )
+    )
     parser.set_defaults(run=run)
 
 

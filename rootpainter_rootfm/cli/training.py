@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from ..progress import CancelToken, Progress
 
 
-def add_plan_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a training; those left out are None."""
+def add_plan_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Adds the options of a training; those left out are None.
+
+    The numbers in brackets are those of `TrainPlan`, written out so that `--help` need not load what that needs.
+    """
     parser.add_argument("--steps", type=int, help="optimiser steps in all (20000)")
     parser.add_argument("--cooldown", type=float, help="share of the steps over which the rate falls (0.2)")
     parser.add_argument("--batch", type=int, help="patches of the smallest size in a step (8)")
@@ -31,7 +34,7 @@ def add_plan_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--frozen-statistics",
         action=argparse.BooleanOptionalAction,
-        help="keep the statistics of the normalisations as they are (no; yes when --start is given)",
+        help="keep the statistics of the normalisations as they are (no)",
     )
     parser.add_argument("--seed", type=int, help="seed of everything random (0)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")

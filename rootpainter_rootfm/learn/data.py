@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +17,7 @@ from ..files import file_name
 from ..opening import Unreadable
 from ..white import is_root
 from .manifest import MANIFEST, read_rows
+from .names import same_everywhere
 
 SPLITS = ("train", "val", "test")
 JPEG, JPEG_NOISE = (".jpg", ".jpeg"), 10  # levels up to which a mask saved with loss may not be quite black
@@ -32,11 +31,18 @@ class Item:
     mask: Path | None = None
     annotation: Path | None = None
     split: str = "train"
+    listed: str = ""
+    """The image's path as its manifest has it; empty where there is no manifest."""
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The image and what is known of it."""
         return tuple(path for path in (self.image, self.mask, self.annotation) if path is not None)
+
+    @property
+    def name(self) -> str:
+        """What records call the image, whatever other images there are."""
+        return self.listed or self.image.name
 
     @property
     def stem(self) -> str:
@@ -102,15 +108,6 @@ class Patch:
     image: np.ndarray
     root: np.ndarray
     known: np.ndarray
-
-
-def named_items(dataset: Dataset) -> Iterator[tuple[str, Item]]:
-    """Every item with its name in the dataset, that of its file with the folders in which the images differ."""
-    folders = {item.image.parent for item in dataset.items}
-    # Several folders may each have a 001.jpg; on two drives there is none that holds them all.
-    within = os.path.commonpath(folders) if len({folder.anchor for folder in folders}) == 1 else ""
-    for item in dataset.items:
-        yield (item.image.relative_to(within) if within else item.image).as_posix(), item
 
 
 def load(item: Item) -> Truth:
@@ -254,23 +251,21 @@ def _check_names(folder: Path, datasets: Sequence[Dataset]) -> None:
 def _read_manifest(folder: Path) -> list[Dataset]:
     items: dict[str, list[Item]] = {}
     for row in read_rows(folder):
-        item = Item(folder / row["image"], folder / row["mask"], split=row["split"])
+        listed = Path(row["image"]).as_posix()
+        item = Item(folder / row["image"], folder / row["mask"], split=row["split"], listed=listed)
         items.setdefault(row["dataset"], []).append(item)
     return [Dataset(name, tuple(found)) for name, found in items.items()]
-
-
-def same_everywhere(name: str) -> str:
-    """An umlaut is one character or two, as the system that wrote the name has it."""
-    return unicodedata.normalize("NFC", name)
 
 
 def _read_project(project: Path) -> Dataset:
     """A RootPainter project: its train and val annotations, each with its image in the sync folder's datasets/."""
     try:
         described = json.loads(project.read_text(encoding="utf-8"))
-        name, pictures = described["name"], project.parents[2] / "datasets" / described["dataset"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        # A project that was made on Windows has slashes of its kind.
+        name, below = described["name"], described["dataset"].replace("\\", "/")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{project} is not a RootPainter project ({error!r}).") from error
+    pictures = project.parents[2] / "datasets" / below
     photographs = {same_everywhere(path.stem): path for path in images.list_images(pictures)}
     items = []
     for split in ("train", "val"):

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 
 from ..errors import RootFMError, SettingsError
+from .settings import DEVICE, DEVICES
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +28,13 @@ class OutOfMemoryError(RootFMError, MemoryError):
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; raises SettingsError when this machine lacks it."""
+    """The device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        SettingsError: there is no such name, or this machine lacks the device.
+    """
+    if not DEVICE.fullmatch(name):
+        raise SettingsError(f"The device {name} is unknown; choose {DEVICES}.")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda:0")

@@ -15,7 +15,8 @@ MAX_OVERLAP: Final = 0.5  # of a tile's side; more would only compute the same p
 SCALES: Final = (0.25, 4.0)
 PRECISIONS: Final = ("auto", "fp32", "bf16", "fp16")
 
-_DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+DEVICE: Final = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+DEVICES: Final = "auto, cpu, mps, cuda or cuda:N"
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class SegmentSettings:
         _check(
             "device",
             self.device,
-            isinstance(self.device, str) and _DEVICE.fullmatch(self.device) is not None,
-            "auto, cpu, mps, cuda or cuda:N",
+            isinstance(self.device, str) and DEVICE.fullmatch(self.device) is not None,
+            DEVICES,
         )
         _check(
             "tile",

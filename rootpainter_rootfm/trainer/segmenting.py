@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from ..errors import Cancelled, ImageError, MaskError, RootFMError
 from ..progress import CancelToken
 from .jobs import JobFile
+from .listing import Listing
 from .logs import Journal
 from .models import Models
 from .requests import SegmentRequest
 from .worker import Further
 
 if TYPE_CHECKING:
-    from ..segment.folder import FolderJob
+    from .asked import AskedJob
 
 HIDDEN = ".rootfm"
 """Folder beside the masks for what RootPainter must not take for a mask."""
@@ -39,6 +40,7 @@ class ProjectSegmenting:
         self._models, self._further = models, further
         self._pause = _Pause()
         self._names = deque(request.names)
+        self._listing = Listing(request.images)
         self._failed: dict[str, str] = {}
         self._told = self._in_vain = False
         self._token = CancelToken()
@@ -73,6 +75,7 @@ class ProjectSegmenting:
             self._told = True
             failed, self._failed = self._failed, {}
             self._names.extend(failed)
+            self._listing.forget()
             error = ImageError(_sentence(failed.values()))
             if self._in_vain:
                 self._pause.begin(error)
@@ -93,18 +96,19 @@ class ProjectSegmenting:
         """The window was told by a message; nobody waits for more."""
 
     def _segment(self, name: str) -> None:
-        from ..segment.folder import FolderJob
+        from .asked import AskedJob
 
-        request = self.request
-        job = FolderJob(
-            [request.images / name],
+        request, image = self.request, self._listing.find(name)
+        job = AskedJob(
+            [image],
             request.output,
             self._models.segmenter(request),
             request.mask_format,
             overwrite=True,
             confidence=request.confidence,
+            names={image: name},
         )
-        if request.batch and request.again and _is_made(job, request.images / name):
+        if request.batch and request.again and _is_made(job, image):
             self._further(self.instruction, False)
             return  # before the trainer was started anew
         tiles: list[int] = []
@@ -200,44 +204,47 @@ class FolderSegmenting:
     def _reach_all(self) -> None:
         _reach(self.request.images, self.request.output)
 
-    def _keep(self, job: FolderJob | None) -> None:
+    def _keep(self, job: AskedJob | None) -> None:
         """Notes what a job made that does not come to its end; without `again` the masks themselves tell."""
         from ..segment.report import Status
 
         if job is not None and self.request.again:
-            self._file.made |= {result.image.name for result in job.report.having(Status.MADE)}
+            self._file.made |= {job.names[result.image] for result in job.report.having(Status.MADE)}
 
-    def _say_stopped(self, job: FolderJob | None, total: int) -> None:
+    def _say_stopped(self, job: AskedJob | None, total: int) -> None:
         if self._put_off:
             self._file.put_off()
         else:
             reached = job.report.reached if job is not None else 0
             self._file.end("cancelled", f"Stopped after {reached} of {total} images.")
 
-    def _job(self, names: list[str]) -> FolderJob:
-        from ..segment.folder import FolderJob
+    def _job(self, names: list[str]) -> AskedJob:
+        from .asked import AskedJob
 
-        request = self.request
-        return FolderJob(
-            [request.images / name for name in names],
+        request, listing = self.request, Listing(self.request.images)
+        asked = {listing.find(name): name for name in names}
+        return AskedJob(
+            list(asked),
             request.output,
             self._models.segmenter(request),
             request.mask_format,
             overwrite=request.again,
             confidence=request.confidence,
             preview=request.output / SHEET if request.preview else None,
+            names=asked,
         )
 
-    def _show(self, job: FolderJob, done: int, current: str) -> None:
+    def _show(self, job: AskedJob, done: int, current: str) -> None:
         from ..segment.report import Status
 
         self._keep(job)
-        written = self._file.show(done, current, [(result.image.name, result.brief) for result in job.report.failed])
+        failed = [(job.names[result.image], result.brief) for result in job.report.failed]
+        written = self._file.show(done, current, failed)
         if job.report.having(Status.MADE):
             # What was made again is known by the file alone, all else by the masks.
             self._further(self.instruction, written or not self.request.again)
 
-    def _end(self, job: FolderJob | None, already: int) -> None:
+    def _end(self, job: AskedJob | None, already: int) -> None:
         failed = job.report.failed if job is not None else []
         message = f"Segmented {len(self.request.names) - len(failed)} of {len(self.request.names)} images."
         if failed:
@@ -248,7 +255,7 @@ class FolderSegmenting:
         self._journal.tell(message, self.request.messages)
 
 
-def _is_made(job: FolderJob, image: Path) -> bool:
+def _is_made(job: AskedJob, image: Path) -> bool:
     """Whether the mask that the job would make is there."""
     from ..segment import provenance
 

@@ -201,6 +201,16 @@ def test_an_umlaut_in_a_name_may_be_written_in_two_ways(tmp_path):
     assert len(read_datasets(folder)[0].items) == 1
 
 
+def test_a_project_that_was_made_on_windows_is_found(tmp_path):
+    folder = project(tmp_path, [("train", "a")])
+    (tmp_path / "datasets" / "2024").mkdir()
+    (tmp_path / "datasets" / "tubes").rename(tmp_path / "datasets" / "2024" / "tubes")
+    file = folder / "beans.seg_proj"
+    described = json.loads(file.read_text(encoding="utf-8")) | {"dataset": r"2024\tubes"}
+    file.write_text(json.dumps(described), encoding="utf-8")
+    assert [item.stem for item in read_datasets(folder)[0].items] == ["a"]
+
+
 def test_a_project_whose_image_is_gone_says_which(tmp_path):
     folder = project(tmp_path, [("train", "a"), ("val", "b")])
     (tmp_path / "datasets" / "tubes" / "b.jpg").unlink()
@@ -208,9 +218,10 @@ def test_a_project_whose_image_is_gone_says_which(tmp_path):
         read_datasets(folder)
 
 
-def test_a_broken_project_file_is_refused(tmp_path):
+@pytest.mark.parametrize("text", ["{", "[]", '{"name": "beans", "dataset": 3}'])
+def test_a_broken_project_file_is_refused(tmp_path, text):
     folder = project(tmp_path, [("train", "a")])
-    (folder / "beans.seg_proj").write_text("{", encoding="utf-8")
+    (folder / "beans.seg_proj").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match="not a RootPainter project"):
         read_datasets(folder)
 

@@ -20,6 +20,12 @@ def test_a_device_that_is_not_here_is_refused(name):
         devices.choose_device(name)
 
 
+@pytest.mark.parametrize("name", ["gpu", "xpu", "meta", "cuda:", "CPU", ""])
+def test_a_name_that_is_no_device_is_refused_in_words(name):
+    with pytest.raises(SettingsError, match=f"^The device {name} is unknown; choose auto, cpu, mps, cuda or cuda:N.$"):
+        devices.choose_device(name)
+
+
 def test_a_cuda_number_too_many_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

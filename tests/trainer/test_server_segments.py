@@ -2,7 +2,9 @@
 
 import errno
 import json
+import sys
 import time
+import unicodedata
 
 import numpy as np
 import pytest
@@ -71,6 +73,27 @@ def test_a_mask_that_is_there_is_kept_unless_it_is_asked_for_again(at_work):
     described = json.loads((path.parent / ".rootfm" / "a.json").read_text())
     assert {"model", "threshold", "coverage", "mean_confidence", "uncertain"} <= set(described)
     assert np.asarray(Image.open(path.parent / ".rootfm" / "a.png")).shape == (64, 96)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="on macOS both names are of one file")
+@pytest.mark.parametrize("own", [{}, {"batch": "b", "again": True}, {"job": "j1", "again": True}, None])
+def test_a_mac_finds_photographs_with_umlauts_on_a_share_and_gets_masks_of_its_names(at_work, own):
+    here, there = (unicodedata.normalize(form, "Würzel.png") for form in ("NFC", "NFD"))
+    at_work.images([here])
+    names = [there, "a.png"]
+    if own is None or "job" in own:
+        content = folder(names, "projects/p/models/000001_1.pth") | {"rootfm": own or {}}
+        out = at_work.root / "out"
+    else:
+        content = at_work.image_content(names) | {"rootfm": own | {"confidence": True}}
+        out = at_work.root / "projects/p/segmentations"
+    assert at_work.settle(at_work.send("segment", content)) == "executed"
+    made = tree(out)
+    assert {there, "a.png"} <= set(made) and here not in made
+    if own is not None and "job" in own:
+        assert (at_work.job()["done"], at_work.job()["failed"]) == (2, [])
+    elif own is not None:
+        assert f".rootfm/{there}" in made
 
 
 @pytest.mark.parametrize("form", list(masks.MaskFormat))

@@ -6,18 +6,19 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
-from ...files import file_name, replacing, write_text
+from ...files import file_name, move, replacing, write_text
 from ...progress import CancelToken, Progress, silent
 from ...segment.engine import Segmenter
-from ..data import Dataset, Item, load, named_items
+from ..data import Dataset, Item, load
 from ..metrics import CentreLines, Confusion, pooled
+from ..names import may_be_one, named_items
 from . import sheets
 from .calibration import ProbabilityCounts
 
@@ -177,7 +178,7 @@ def evaluate(
     """Measures every item of `datasets`, or goes on with the evaluation that `folder` holds.
 
     Each image's row is added to `rows.jsonl` as soon as it was measured, and its picture to `pictures`. Rows of
-    images and masks that have not changed since are kept.
+    images and masks that have not changed since are kept, also where other images give them longer or shorter names.
 
     Args:
         method: what makes the masks.
@@ -206,6 +207,9 @@ def evaluate(
         if row is None or (pictures and not (folder / row.picture).is_file()):
             row = _measure(method, dataset, name, item, folder if pictures else None)
             kept.add(row, item)
+        elif row.image != name:
+            row = _renamed(row, name, folder)
+            kept.add(row, item)
         rows.append(row)
     progress(len(items), len(items), "")
     return rows
@@ -233,6 +237,15 @@ def _measure(method: Method, dataset: str, name: str, item: Item, pictures: Path
     return row
 
 
+def _renamed(row: Row, name: str, folder: Path) -> Row:
+    """The row of an image that is called otherwise now, with its picture."""
+    renamed = replace(row, image=name)
+    if (folder / row.picture).is_file():
+        (folder / renamed.picture).parent.mkdir(parents=True, exist_ok=True)
+        move(folder / row.picture, folder / renamed.picture)
+    return renamed
+
+
 class _Kept:
     """The rows of a folder, by image, with the size and time of the files that they were measured from."""
 
@@ -246,11 +259,17 @@ class _Kept:
         self._lines = lines or [{"signature": dict(signature)}]
         # Written anew without the half line that a killed process may have left.
         write_text(path, "".join(json.dumps(line) + "\n" for line in self._lines))
-        self._rows = {(line["dataset"], line["image"]): line for line in self._lines[1:]}
+        self._rows: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        for line in self._lines[1:]:
+            alike = self._rows.setdefault((line["dataset"], line["image"].rpartition("/")[2]), {})
+            alike.pop(line["image"], None)  # so that the latest is the last
+            alike[line["image"]] = line
 
     def get(self, dataset: str, name: str, item: Item) -> Row | None:
-        line = self._rows.get((dataset, name))
-        return Row.from_json(line) if line is not None and line["files"] == _stamps(item) else None
+        for line in reversed(self._rows.get((dataset, item.image.name), {}).values()):
+            if line["files"] == _stamps(item) and may_be_one(line["image"], name):
+                return Row.from_json(line)
+        return None
 
     def add(self, row: Row, item: Item) -> None:
         with open(self._path, "a", encoding="utf-8") as file:
@@ -259,6 +278,11 @@ class _Kept:
 
 def _stamps(item: Item) -> list[list[int]]:
     return [[path.stat().st_size, path.stat().st_mtime_ns] for path in item.files]
+
+
+def measured_files(folder: Path) -> dict[tuple[str, str], list[list[int]]]:
+    """Size in bytes and time of change in nanoseconds of the files of each measured image, by dataset and name."""
+    return {(line["dataset"], line["image"]): line["files"] for line in _lines(folder / ROWS)[1:]}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

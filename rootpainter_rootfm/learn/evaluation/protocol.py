@@ -23,7 +23,8 @@ from ...errors import DataError
 from ...files import Stamp, file_name, sha256, stamp, write_text
 from ...progress import CancelToken, Progress, silent
 from ...segment.settings import SegmentSettings
-from ..data import Dataset, named_items
+from ..data import Dataset
+from ..names import named_items
 from ..training import record
 from ..training.curves import best_step
 from ..training.loop import Rhythm, Start, train
@@ -194,10 +195,11 @@ class _Fold:
         """Trains, chooses and measures, or reads what an earlier run of the stage gave.
 
         Returns:
-            `plan`, `datasets`, `images` and `contents` (names of the datasets learnt from, and digests of the names of
-            all images and of what their files and masks hold), `weights` (fingerprint), `best` (step and Dice on
-            validation patches), `threshold`, `val_dice` (mean over datasets of the pooled Dice on validation rows, by
-            which the threshold was chosen), `test` (a `Summary`), and `made` (command, commit, hardware, time).
+            `plan` (the last one), `history` (see `record.history`), `datasets`, `images` and `contents` (names of the
+            datasets learnt from, and digests of the names of all images and of what their files and masks hold),
+            `weights` (fingerprint), `best` (step and Dice on validation patches), `threshold`, `val_dice` (mean over
+            datasets of the pooled Dice on validation rows, by which the threshold was chosen), `test` (a `Summary`),
+            and `made` (command, commit, hardware, time). Old results lack some of them.
         """
         kept = self._result(name, folder)
         if kept is not None:
@@ -223,6 +225,7 @@ class _Fold:
         save_sheet(measured, f"{self.held_out.name}, {name}: pooled Dice {number(summary.dice)}", rows)
         result = {
             "plan": asdict(plan),
+            "history": record.history(record.read_record(folder)),
             **self._images(name),
             "weights": fingerprint(weights),
             "best": best_step(folder) or None,

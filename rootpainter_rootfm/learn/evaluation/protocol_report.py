@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def write_protocol(
     write_text(folder / f"{REPORT}.json", json.dumps(record, indent=1) + "\n")
     lines = ["# Leave one dataset out", ""]
     lines += [f"- {name}: {value}" for name, value in facts.items()]
-    lines += ["", *fold_table(results), "", *said(summary), "", *_details(results), "", EXPLAINED]
+    lines += ["", *fold_table(results), "", *_unlike(results), *said(summary), "", *_details(results), "", EXPLAINED]
     if first_images:
         lines += ["", *_first_images_table(first_images)]
     lines += ["", *_runs(results), ""]
@@ -133,6 +133,38 @@ def _first_images_table(first_images: Mapping[str, Mapping[str, float]]) -> list
     return [title, "", *table(["", *names], [[name, *map(number, row.values())] for name, row in first_images.items()])]
 
 
+def how_made(result: Mapping[str, Any]) -> str:
+    """The steps of a training under each plan that it had, with what differs between the plans.
+
+    Such as `1500 with variety 1, then 1000 with variety 0.5`; of an old result, the steps in all.
+    """
+    phases = result.get("history") or [{"step": 0, "plan": result["plan"]}]
+    plans = [phase["plan"] for phase in phases]
+    differing = [name for name in plans[0] if name != "steps" and any(plan[name] != plans[0][name] for plan in plans)]
+    ends = [*(phase["step"] for phase in phases[1:]), result["plan"]["steps"]]
+    words = []
+    for phase, end in zip(phases, ends, strict=True):
+        options = ", ".join(f"{name} {_value(phase['plan'][name])}" for name in differing)
+        words.append(f"{end - phase['step']}{f' with {options}' if options else ''}")
+    return ", then ".join(words)
+
+
+def _value(value: float | Sequence[float]) -> str:
+    return " to ".join(map(_value, value)) if isinstance(value, Sequence) else f"{value:g}"
+
+
+def _unlike(results: Results) -> list[str]:
+    """A warning where the first stages of the folds are known to have been made in different ways."""
+    folds: dict[str, list[str]] = {}
+    for name, stages in results.items():
+        if stages.get(ZERO_SHOT, {}).get("history"):
+            folds.setdefault(how_made(stages[ZERO_SHOT]), []).append(name)
+    if len(folds) < 2:
+        return []
+    steps = "; ".join(f"{', '.join(names)} {how}" for how, names in folds.items())
+    return [f"The zero-shot trainings were not made alike, so their means are of several recipes. Steps: {steps}.", ""]
+
+
 def _runs(results: Results) -> list[str]:
     """With what every stage was made."""
     head = ["held out", "stage", "steps", "best at", "seed", "commit", "hardware", "finished"]
@@ -142,6 +174,13 @@ def _runs(results: Results) -> list[str]:
             if "plan" not in result:
                 continue
             plan, made, best = result["plan"], result["made"], result["best"] or {}
-            words = [plan["steps"], best.get("step", "–"), plan["seed"], made["commit"], made["hardware"], made["time"]]
+            words = [
+                how_made(result),
+                best.get("step", "–"),
+                plan["seed"],
+                made["commit"],
+                made["hardware"],
+                made["time"],
+            ]
             body.append([name, stage, *map(str, words)])
     return table(head, body) if body else []

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError
-from ...files import file_name, replacing, write_text
+from ...files import file_name, replacing, stamp, write_text
+from ..data import Dataset
 from ..metrics import inverted, pooled
+from ..names import may_be_one, named_items
 from . import sheets
 from .calibration import ProbabilityCounts
-from .evaluate import Row, Summary, by_dataset, probabilities
+from .evaluate import Row, Summary, by_dataset, measured_files, probabilities
 
 EVALUATION = "evaluation"
 IMAGES = "images.csv"
@@ -31,18 +33,51 @@ EXPLAINED = (
 )
 
 
-def check_report(folder: Path, datasets: Sequence[str], splits: str) -> None:
-    """Raises DataError where `folder` holds a report that `write_evaluation` would replace by one of other images."""
+def check_report(folder: Path, datasets: Sequence[Dataset], splits: str) -> None:
+    """Raises DataError where `folder` holds a report that `write_evaluation` would replace by one of other images.
+
+    Args:
+        folder: of the evaluation.
+        datasets: with the items that will be measured.
+        splits: their names, as the facts of the report have them.
+    """
     try:
         record = json.loads((folder / f"{EVALUATION}.json").read_text(encoding="utf-8"))
-        missing, reported = sorted(set(record["datasets"]) - set(datasets)), str(record["splits"])
+        missing, reported = sorted(set(record["datasets"]) - {one.name for one in datasets}), str(record["splits"])
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if missing or set(reported.split(", ")) != set(splits.split(", ")):
+    lost = missing or _lost_images(folder, datasets)
+    if lost or set(reported.split(", ")) != set(splits.split(", ")):
         raise DataError(
-            f"{folder} holds a report on other images ({', '.join(missing or record['datasets'])}; {reported}), which "
+            f"{folder} holds a report on other images ({', '.join(lost or record['datasets'])}; {reported}), which "
             "would be lost; choose another folder with --out."
         )
+
+
+def _lost_images(folder: Path, datasets: Sequence[Dataset]) -> list[str]:
+    """The first image that the report in a folder has and the datasets do not, with its dataset; none where all are."""
+    try:
+        with open(folder / IMAGES, newline="", encoding="utf-8") as file:
+            rows = [(row["dataset"], row["image"]) for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError):
+        return []
+    files = measured_files(folder)
+    for dataset in datasets:
+        images = {image: files.get((name, image), []) for name, image in rows if name == dataset.name}
+        lost = _lost(images, dataset)
+        if lost:
+            return [f"{lost[0]} of {dataset.name}"]
+    return []
+
+
+def _lost(images: Mapping[str, list[list[int]]], dataset: Dataset) -> list[str]:
+    """Those of the reported images, by name with size and time of their files, that a dataset does not have now."""
+    there = {stamp(path) for item in dataset.items for path in item.files}
+    same = {image for image, files in images.items() if any((time, size) in there for size, time in files)}
+    if not same and any(images.values()):
+        return list(images)  # Names alone say nothing: in every folder there may be a 001.jpg.
+    names = [name for name, _ in named_items(dataset)]
+    return [image for image in images if image not in same and not any(may_be_one(image, name) for name in names)]
 
 
 def write_evaluation(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ... import images
 from ...errors import DataError
-from ..data import same_everywhere
+from ..names import same_everywhere
 
 
 class Photographs:

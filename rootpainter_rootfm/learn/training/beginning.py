@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from ...errors import DataError
 from ...files import write_text
 from ...model.card import ModelCard
-from ..data import Dataset, check_files, named_items, splits_of
+from ..data import Dataset, Item, check_files, splits_of
+from ..names import may_be_one
 from . import record
 from .curves import BEST_STEP, COLUMNS, LOG, best_step
 from .plan import TrainPlan
@@ -78,7 +80,7 @@ def note(
     """Writes down what is about to be done."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / PLAN, plan.to_json())
-    now = {"step": step, **record.describe(device)}
+    now = {"step": step, "plan": asdict(plan), **record.describe(device)}
     record.write_record(folder, datasets, model, now, finished=step == plan.steps)
 
 
@@ -127,14 +129,24 @@ def _check_data(datasets: Sequence[Dataset], folder: Path, noted: Mapping[str, A
             "Choose another folder for a new training."
         )
     for dataset in datasets:
-        images = noted.get("images", {}).get(dataset.name, {})
-        former = {name: split for split in ("val", "train") for name in images.get(split, ())}
-        for name, item in named_items(dataset):
-            split = former.get(name)
-            if (item.split == "test" and split) or (item.split == "val" and split == "train"):
+        _check_images(dataset, folder, noted.get("images", {}).get(dataset.name, {}))
+
+
+def _check_images(dataset: Dataset, folder: Path, noted: Mapping[str, Sequence[str]]) -> None:
+    """What was learnt from must not be validated or measured on, nor what was validated on be measured on."""
+    now: dict[str, list[Item]] = {}
+    for item in dataset.items:
+        now.setdefault(item.image.name, []).append(item)
+    for split, unseen in (("train", ("val", "test")), ("val", ("test",))):
+        for name in noted.get(split, ()):
+            fitting = [item for item in now.get(name.rpartition("/")[2], ()) if may_be_one(name, item.name)]
+            found = {item.split for item in [one for one in fitting if one.name == name] or fitting}
+            # A name in an old record lacks folders and may fit several images: one that is still used is the one meant.
+            if found and found <= set(unseen):
                 raise DataError(
-                    f"{folder} has used {name} of {dataset.name} as a {split} row, but now it is a {item.split} row, "
-                    "which must be unseen. Put the splits back, or choose another folder for a new training."
+                    f"{folder} has used {name} of {dataset.name} as a {split} row, but now it is a "
+                    f"{' or '.join(sorted(found))} row, which must be unseen. Put the splits back, or choose another "
+                    "folder for a new training."
                 )
 
 

@@ -22,7 +22,7 @@ from ...model.checkpoint import save
 from ...model.network import MobileSAM, normalise
 from ...progress import CancelToken, Progress, silent
 from ..data import Dataset
-from . import beginning, distributed
+from . import beginning, distributed, memory
 from .batches import Batch, Batches
 from .curves import TrainLog
 from .distributed import Group
@@ -91,33 +91,35 @@ def train(
         DataError: no images to train on, a missing one, the folder holds a training of other data, under another plan
             or of another model, or the disk takes no more.
         ImageError, MaskError: a file cannot be read.
+        RootFMError: memory ran out.
         Cancelled: `cancel` was called.
     """
     group = distributed.join()
     device = group.device or device
-    state = _begin(datasets, plan, folder, group, device, rhythm, start)
-    batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
-    validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
-    log = TrainLog(folder)
-    model: nn.Module = group.wrap(state.network)
-    try:
-        if validation:
-            _look_first(state, plan, folder, log, validation, start)
-        for batch in _loader(batches, state.step, rhythm.workers):
-            loss = _step(model, state, plan, batch, group)
-            progress(state.step, plan.steps, f"loss {loss:.3f}")
+    with memory.said_in_words(device):
+        state = _begin(datasets, plan, folder, group, device, rhythm, start)
+        batches = Batches([dataset.split("train") for dataset in datasets], plan, group.rank)
+        validation = ValidationPatches([dataset.split("val") for dataset in datasets]) if group.leads else None
+        log = TrainLog(folder)
+        model: nn.Module = group.wrap(state.network)
+        try:
+            if validation:
+                _look_first(state, plan, folder, log, validation, start)
+            for batch in _loader(batches, state.step, rhythm.workers):
+                loss = _step(model, state, plan, batch, group)
+                progress(state.step, plan.steps, f"loss {loss:.3f}")
+                if group.leads:
+                    log.step(loss)
+                    _write_down(state, plan, folder, rhythm, log, validation)
+                # Ctrl-C comes to the processes at different steps: who went on alone would wait for others for ever.
+                if cancel is not None and not group.everywhere(not cancel.cancelled):
+                    cancel.cancel()
+                    break
+            # Not after an exception: it may have come in the middle of a step.
             if group.leads:
-                log.step(loss)
-                _write_down(state, plan, folder, rhythm, log, validation)
-            # Ctrl-C comes to the processes at different steps: who went on alone would wait for the others for ever.
-            if cancel is not None and not group.everywhere(not cancel.cancelled):
-                cancel.cancel()
-                break
-        # Not after an exception: it may have come in the middle of a step.
-        if group.leads:
-            state.save(folder / LAST)
-    finally:
-        group.leave()
+                state.save(folder / LAST)
+        finally:
+            group.leave()
     if cancel is not None:
         cancel.check()
     return state

@@ -61,15 +61,20 @@ class TrainPlan:
             raise DataError("A training needs at least one step and one patch a step.")
         if not 0 < self.scale[0] <= self.scale[1] < math.inf:
             raise DataError(f"The zoom must go from a smaller to a larger positive number, not {self.scale}.")
+        self._check_numbers()
+
+    def _check_numbers(self) -> None:
         for name in ("drawn", "transplanted", "variety", "cooldown", "average"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name} is a share from 0 to 1, not {getattr(self, name)}.")
         for name in ("rate", "clip"):
             if not 0 < getattr(self, name) < math.inf:
                 raise DataError(f"{name} must be a number above 0, not {getattr(self, name)}.")
-        for name in ("warmup", "decay", "seed"):
+        for name in ("warmup", "decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise DataError(f"{name} cannot be below 0, as {getattr(self, name)} is.")
+        if not 0 <= self.seed < 2**31:  # it and a step's number have to fit into 64 bits
+            raise DataError(f"seed must be a number from 0 to {2**31 - 1}, not {self.seed}.")
 
     @property
     def cooldown_start(self) -> int:

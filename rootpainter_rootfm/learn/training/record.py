@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ import torch
 from ... import __version__
 from ...files import write_text
 from ...model.card import ModelCard
-from ..data import Dataset, named_items
+from ..data import Dataset
+from .plan import TrainPlan
 
 RECORD = "record.json"
 
@@ -26,7 +28,7 @@ RECORD = "record.json"
 def read_record(folder: Path) -> dict[str, Any]:
     """What `record.json` of a training says: `datasets` (names), `images` (what `learning_images` gives, of all its
     starts), `starts`, and `model` (the card of the model that it began with) if there was one; empty where there is no
-    record. Old records have no `images`."""
+    record. Old records have no `images`, or names with fewer folders in them, and no `plan` in their starts."""
     path = folder / RECORD
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
@@ -40,7 +42,7 @@ def write_record(
         folder: of the training.
         datasets: all of them.
         model: with which the training was begun.
-        start: the step from which it goes on, and what `describe` says.
+        start: the step from which it goes on, the plan, and what `describe` says.
         finished: there is nothing to go on with; such a start is noted only where there is no other.
     """
     before = read_record(folder)
@@ -61,12 +63,11 @@ def learning(datasets: Sequence[Dataset]) -> list[str]:
 
 
 def learning_images(datasets: Sequence[Dataset]) -> dict[str, dict[str, list[str]]]:
-    """By dataset and split, the names in the dataset of the images that a training learns from or validates on."""
+    """By dataset and split, the names of the images that a training learns from or validates on."""
     found: dict[str, dict[str, list[str]]] = {}
     for dataset in datasets:
-        for name, item in named_items(dataset):
-            if item.split in ("train", "val"):
-                found.setdefault(dataset.name, {}).setdefault(item.split, []).append(name)
+        for item in dataset.split("train", "val").items:
+            found.setdefault(dataset.name, {}).setdefault(item.split, []).append(item.name)
     return found
 
 
@@ -79,6 +80,23 @@ def _united(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, dict[
         }
         for name in sorted({*one, *other})
     }
+
+
+def history(record: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """How a training was made: each `plan` in its order, with the `step` from which on it was followed.
+
+    None for old trainings, which do not say so.
+    """
+    starts = record.get("starts", [])
+    if not all("plan" in start for start in starts):
+        return None
+    # Of several starts at one step only the last can have gone further.
+    plans = {start["step"]: TrainPlan.from_json(json.dumps(start["plan"])) for start in starts}
+    followed: list[dict[str, Any]] = []
+    for step, plan in plans.items():
+        if not followed or followed[-1]["plan"] != asdict(plan):
+            followed.append({"step": step, "plan": asdict(plan)})
+    return followed
 
 
 def learnt_before(record: Mapping[str, Any]) -> set[str]:

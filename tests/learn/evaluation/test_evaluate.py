@@ -103,6 +103,23 @@ def test_images_of_one_name_in_several_folders_are_several_images(tmp_path):
     assert Image.open(tmp_path / "out" / "sheets" / "sand.jpg").width
 
 
+def test_what_was_measured_is_kept_when_images_of_another_folder_come_to_it(tmp_path):
+    items = []
+    for place in ("one", "two"):
+        write_data(tmp_path / place, names=("sand",), per_split=1)
+        items.append(read_datasets(tmp_path / place)[0].items[2])
+    bright, names = Bright(), [f"{place}/sand/images/sand2.png" for place in ("one", "two")]
+    for there, expected, measured in (
+        (items[:1], ["sand2.png"], 1),
+        (items, names, 2),
+        (items[1:], ["sand2.png"], 2),
+        (items, names, 2),
+    ):
+        rows = evaluate(bright.method, [Dataset("sand", tuple(there))], tmp_path / "out")
+        assert [row.image for row in rows] == expected and bright.seen == measured
+        assert all((tmp_path / "out" / row.picture).is_file() for row in rows)
+
+
 def test_a_stopped_evaluation_goes_on_even_after_half_a_line(sets, tmp_path):
     token = CancelToken()
     stopped = Bright()
@@ -207,15 +224,44 @@ def test_masks_that_are_root_for_the_most_part_are_said_to_be_inverted(sets, tmp
 
 
 def test_a_report_is_not_replaced_by_one_of_other_images(sets, tmp_path):
-    check_report(tmp_path, ["sand"], "test")
+    check_report(tmp_path, sets[:1], "test")
     write_evaluation(tmp_path, evaluate(Bright().method, sets, tmp_path), {"splits": "test"}, {}, {})
-    check_report(tmp_path, ["sand", "clay", "loam"], "test")
+    check_report(tmp_path, [*sets, Dataset("loam", sets[0].items)], "test")
     with pytest.raises(DataError, match=r"report on other images \(clay; test\).*--out"):
-        check_report(tmp_path, ["sand"], "test")
+        check_report(tmp_path, sets[:1], "test")
     with pytest.raises(DataError, match=r"report on other images \(sand, clay; test\).*--out"):
-        check_report(tmp_path, ["sand", "clay"], "val")
+        check_report(tmp_path, sets, "val")
     write_evaluation(tmp_path, evaluate(Bright().method, sets, tmp_path), {"splits": "val, test"}, {}, {})
-    check_report(tmp_path, ["sand", "clay"], "test, val")
+    check_report(tmp_path, sets, "test, val")
+
+
+def test_a_report_is_not_replaced_by_one_of_another_dataset_of_the_same_name(tmp_path):
+    """A folder gives its dataset its own last name, and its images may be numbered as those of another one are."""
+    wheat, rice = (datasets(tmp_path / name / "test", names=("test",))[0] for name in ("wheat", "rice"))
+    other = replace(
+        rice, items=tuple(replace(item, image=item.image.with_stem(f"rice{n}")) for n, item in enumerate(rice.items))
+    )
+    out = tmp_path / "out"
+    write_evaluation(out, evaluate(Bright().method, [wheat], out), {"splits": "test"}, {}, {})
+    for dataset in (rice, other):
+        with pytest.raises(DataError, match=r"report on other images \(test0\.png of test; test\).*--out"):
+            check_report(out, [dataset], "test")
+    with pytest.raises(DataError, match=r"other images \(test5\.png of test; test\)"):
+        check_report(out, [replace(wheat, items=wheat.items[:-1])], "test")
+
+
+def test_a_report_is_replaced_by_one_of_the_same_images_and_more(tmp_path):
+    sand, clay = datasets(tmp_path / "data")
+    out = tmp_path / "out"
+    write_evaluation(out, evaluate(Bright().method, [sand], out), {"splits": "test"}, {}, {})
+    more = replace(sand, items=(*sand.items, *clay.items))  # in another folder: all have longer names
+    check_report(out, [more], "test")
+    for item in sand.items:
+        os.utime(item.mask, ns=(1, 1))
+    os.utime(sand.items[0].image, ns=(1, 1))
+    check_report(out, [more], "test")
+    (out / "rows.jsonl").unlink()  # to have everything measured again
+    check_report(out, [sand], "test")
 
 
 def test_a_picture_colours_what_was_found_missed_and_marked_wrongly(monkeypatch):

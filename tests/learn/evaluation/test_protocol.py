@@ -205,6 +205,7 @@ def test_every_result_says_how_it_was_made_and_shows_pictures(done):
         result = results["sand"][stage]
         assert 0 < result["threshold"] < 1 and 0 <= result["val_dice"] <= 1
         assert result["made"]["hardware"] and result["plan"]["steps"] == 1
+        assert [(one["step"], one["plan"]["steps"]) for one in result["history"]] == [(0, 1)]
         assert result["datasets"] == (["clay"] if stage == ZERO_SHOT else ["sand"]) and len(result["images"]) == 64
         assert (folder / result["evaluation"] / "sheets" / "sand.jpg").is_file()
 
@@ -253,6 +254,29 @@ def test_a_report_of_what_is_not_finished_has_dashes(tmp_path):
     assert "| a | 0.500 | – | – | – | – | – | – |" in text and "| Otsu on grey | 0.250 |" in text
     assert "on the first 8 images of each set, at most 1400 pixels a side" in text
     assert json.loads((tmp_path / "protocol.json").read_text(encoding="utf-8"))["marks"]["fine_tuned"] is None
+
+
+def recipe(*phases, steps):
+    """The zero-shot result of a training with (step, variety) phases."""
+    plan = lambda variety: {"steps": steps, "scale": [0.4, 2.5], "variety": variety, "seed": 0}  # noqa: E731
+    history = [{"step": step, "plan": plan(variety)} for step, variety in phases]
+    done = dict.fromkeys(("commit", "hardware", "time"), "x")
+    return made(0.5, plan=plan(phases[-1][1]), history=history, made=done, best=None)
+
+
+def test_the_report_says_how_each_training_was_made_and_where_the_first_stages_differ(tmp_path):
+    alike = {name: {ZERO_SHOT: recipe((0, 1.0), (1500, 0.5), steps=2500)} for name in ("a", "b")}
+    text = protocol_report.write_protocol(tmp_path, alike, {}, {})
+    assert "| a | zero-shot | 1500 with variety 1, then 1000 with variety 0.5 | – | 0 |" in text
+    assert "not made alike" not in text
+    old = recipe((0, 0.5), steps=2500)
+    del old["history"]
+    other = {"c": {ZERO_SHOT: recipe((0, 0.5), steps=2500)}, "old": {ZERO_SHOT: old}}
+    text = protocol_report.write_protocol(tmp_path, alike | other, {}, {})
+    assert "| old | zero-shot | 2500 | – | 0 |" in text
+    (warning,) = (line for line in text.splitlines() if "not made alike" in line)
+    assert warning.endswith("Steps: a, b 1500 with variety 1, then 1000 with variety 0.5; c 2500.")
+    assert protocol_report.how_made(recipe((0, 1.0), (1500, 1.0), steps=2500)) == "1500, then 1000"
 
 
 def test_few_patches_show_roots_and_lie_inside_their_image(sets, tmp_path, monkeypatch):

@@ -1,14 +1,18 @@
 import csv
 import json
+import os
 import shutil
+import signal
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from rootpainter_rootfm.errors import Cancelled, DataError, MaskError
+from rootpainter_rootfm.errors import Cancelled, DataError, MaskError, RootFMError
 from rootpainter_rootfm.learn.data import Dataset
 from rootpainter_rootfm.learn.training import distributed, loop, record, state, validation
 from rootpainter_rootfm.learn.training.distributed import Group
@@ -110,6 +114,50 @@ def test_a_mask_that_cannot_be_read_is_named_in_one_sentence(tmp_path, workers):
     assert str(broken) in str(error.value) and "Traceback" not in str(error.value)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_process_that_cuts_patches_and_is_killed_is_one_sentence(sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.Batches, "__getitem__", lambda self, step: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(
+        RootFMError, match="most likely because memory ran out. Run the same again with fewer --workers"
+    ):
+        train(sets, PLAN, tmp_path, rhythm=replace(RHYTHM, workers=1))
+
+
+def test_a_process_that_cuts_patches_and_has_no_memory_is_one_sentence(sets, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop.Batches, "__getitem__", lambda self, step: np.empty(1 << 55))
+    with pytest.raises(RootFMError, match="Run the same again with fewer --workers"):
+        train(sets, PLAN, tmp_path, rhythm=replace(RHYTHM, workers=1))
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
+def test_memory_that_runs_out_is_one_sentence_and_the_last_checkpoint_stays(sets, tmp_path, monkeypatch, error):
+    real, calls = loop.dice_bce, []
+
+    def full(*tensors):
+        calls.append(1)
+        if len(calls) == 4:
+            raise error
+        return real(*tensors)
+
+    monkeypatch.setattr(loop, "dice_bce", full)
+    with pytest.raises(
+        RootFMError, match="memory of this machine does not suffice.* smaller --batch or smaller --tile-"
+    ):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+    assert state.last_state(tmp_path)["step"] == 2
+    monkeypatch.setattr(loop, "dice_bce", real)
+    assert train(sets, PLAN, tmp_path, rhythm=RHYTHM).step == 4
+
+
+def test_another_error_of_torch_is_not_said_to_be_of_memory(sets, tmp_path, monkeypatch):
+    def wrong(*tensors):
+        raise RuntimeError("The size of tensor a must match")
+
+    monkeypatch.setattr(loop, "dice_bce", wrong)
+    with pytest.raises(RuntimeError, match="must match"):
+        train(sets, PLAN, tmp_path, rhythm=RHYTHM)
+
+
 def test_a_missing_file_is_named_before_anything_is_learnt(tmp_path):
     sets = datasets(tmp_path)
     sets[1].split("val").items[-1].mask.unlink()
@@ -205,9 +253,15 @@ def moved(dataset, **splits):
 @pytest.mark.parametrize(
     ("splits", "said"),
     [
-        ({"train": "test", "test": "train"}, r"has used sand0\.png of sand as a train row, but now it is a test row"),
-        ({"val": "test"}, r"has used sand1\.png of sand as a val row, but now it is a test row"),
-        ({"train": "val", "val": "train"}, r"has used sand0\.png of sand as a train row, but now it is a val row"),
+        (
+            {"train": "test", "test": "train"},
+            r"has used sand/images/sand0\.png of sand as a train row, but now it is a test row",
+        ),
+        ({"val": "test"}, r"has used sand/images/sand1\.png of sand as a val row, but now it is a test row"),
+        (
+            {"train": "val", "val": "train"},
+            r"has used sand/images/sand0\.png of sand as a train row, but now it is a val row",
+        ),
     ],
 )
 def test_an_image_that_was_learnt_from_is_never_measured_on(sets, whole, tmp_path, splits, said):
@@ -217,7 +271,10 @@ def test_an_image_that_was_learnt_from_is_never_measured_on(sets, whole, tmp_pat
     with pytest.raises(DataError, match=said):
         train([moved(sets[0], **splits), sets[1]], longer, folder, rhythm=RHYTHM)
     note = record.read_record(folder)
-    assert note["images"]["sand"] == {"train": ["sand0.png", "sand3.png"], "val": ["sand1.png", "sand4.png"]}
+    assert note["images"]["sand"] == {
+        split: [f"sand/images/sand{number}.png" for number in numbers]
+        for split, numbers in (("train", (0, 3)), ("val", (1, 4)))
+    }
     del note["images"]  # as in old records
     (folder / "record.json").write_text(json.dumps(note), encoding="utf-8")
     train([moved(sets[0], **splits), sets[1]], longer, folder, rhythm=RHYTHM)
@@ -229,7 +286,10 @@ def test_an_image_that_was_learnt_from_once_is_remembered(sets, whole, tmp_path)
     shutil.copytree(whole[0], folder)
     fewer = replace(sets[0], items=sets[0].items[1:])
     train([fewer, sets[1]], replace(PLAN, steps=5), folder, rhythm=RHYTHM)
-    assert record.read_record(folder)["images"]["sand"]["train"] == ["sand0.png", "sand3.png"]
+    assert record.read_record(folder)["images"]["sand"]["train"] == [
+        "sand/images/sand0.png",
+        "sand/images/sand3.png",
+    ]
 
 
 def test_a_training_that_is_finished_at_another_rate_stays_as_it_is(sets, whole, tmp_path):
@@ -300,6 +360,7 @@ def test_what_a_training_writes_down(sets, whole):
     note = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     assert note["datasets"] == ["clay", "sand"]
     assert note["starts"][0]["step"] == 0 and note["starts"][0]["hardware"]
+    assert TrainPlan.from_json(json.dumps(note["starts"][0]["plan"])) == PLAN
     assert TrainPlan.from_json((folder / "plan.json").read_text(encoding="utf-8")) == PLAN
     assert (folder / "curves.png").stat().st_size and (folder / "samples.png").stat().st_size
 

@@ -34,7 +34,7 @@ def test_a_plan_survives_its_file_and_old_files_lack_newer_entries():
         *({"scale": (2, 1)}, {"scale": (1, math.inf)}, {"drawn": 1.1}, {"drawn": -0.1}, {"transplanted": 2}),
         *({"variety": 1.5}, {"variety": -0.1}),
         *({"cooldown": math.nan}, {"average": 1.5}, {"rate": 0}, {"rate": math.inf}, {"clip": 0}),
-        *({"warmup": -1}, {"decay": -1}, {"seed": -1}),
+        *({"warmup": -1}, {"decay": -1}, {"seed": -1}, {"seed": 2**31}),
     ],
 )
 def test_what_cannot_be_planned_is_refused(wrong):
