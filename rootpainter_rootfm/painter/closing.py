@@ -45,7 +45,7 @@ class Closing(QtCore.QObject):
             return True
         for dialog in self._window.findChildren(QtWidgets.QDialog):
             dialog.close()
-        # What a window's menus call holds it, so it stays until the program ends.
+        # What its menus call may hold the window until the program ends, and it would look at files for so long.
         for poll in self._window.findChildren(Poll):
             poll.stop()
         QtCore.QTimer.singleShot(0, self._let_go)

@@ -25,7 +25,6 @@ from .report import FolderReport, ImageResult
 PROBABILITY_FOLDER: Final = "rootfm_probability"
 """Beside the masks, not among them: RootPainter takes every image file in a folder of masks for a mask."""
 CONFIDENCE_FOLDER: Final = ".rootfm"
-_SUFFIXES: Final = {form.suffix for form in MaskFormat}
 
 
 @dataclass
@@ -72,9 +71,13 @@ class FolderJob:
         reading = {"page": self.page, "stretch": self.stretch, "format": self.mask_format.value}
         return json.loads(json.dumps(self.segmenter.signature | reading))
 
+    def stem(self, image: Path) -> str:
+        """The name, without ending, of all that is written of an image."""
+        return image.stem
+
     def target(self, image: Path) -> Path:
         """Where the mask of an image belongs."""
-        return self.out / (image.stem + self.mask_format.suffix)
+        return self._mask(image, self.mask_format)
 
     def extras(self, image: Path) -> list[Path]:
         """What is written beside the mask of an image."""
@@ -85,14 +88,18 @@ class FolderJob:
 
         Nothing where the image has a mask in another format, to which it belongs.
         """
-        if any((self.out / (image.stem + suffix)).exists() for suffix in _SUFFIXES - {self.mask_format.suffix}):
+        if any(place.exists() for place in {self._mask(image, form) for form in MaskFormat} - {self.target(image)}):
             return []
         return [path for wanted, paths in self._beside(image) if not wanted for path in paths]
 
+    def _mask(self, image: Path, mask_format: MaskFormat) -> Path:
+        return self.out / (self.stem(image) + mask_format.suffix)
+
     def _beside(self, image: Path) -> list[tuple[bool, list[Path]]]:
-        confidence = [self.out / CONFIDENCE_FOLDER / f"{image.stem}{suffix}" for suffix in (".png", ".json")]
+        stem = self.stem(image)
+        confidence = [self.out / CONFIDENCE_FOLDER / f"{stem}{suffix}" for suffix in (".png", ".json")]
         return [
-            (self.probability, [self.out / PROBABILITY_FOLDER / f"{image.stem}.tif"]),
+            (self.probability, [self.out / PROBABILITY_FOLDER / f"{stem}.tif"]),
             (self.confidence, confidence),
         ]
 
@@ -115,7 +122,7 @@ class FolderJob:
         # Without regard to case: the folder may be copied to Windows or macOS later.
         sharing = defaultdict(list)
         for image in self.images:
-            sharing[image.stem.casefold()].append(str(image))
+            sharing[self.stem(image).casefold()].append(str(image))
         clashes = "; ".join(" and ".join(same) for same in sharing.values() if len(same) > 1)
         if clashes:
             raise DataError(f"Images would share one mask: {clashes}. Rename all but one of them, or move them away.")

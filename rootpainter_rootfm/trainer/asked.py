@@ -16,18 +16,6 @@ class AskedJob(FolderJob):
     names: Mapping[Path, str] = field(default_factory=dict)
     """The asked name of every image."""
 
-    def asked(self, image: Path) -> Path:
-        """The image by its asked name."""
-        return image.with_name(self.names[image])
-
-    def target(self, image: Path) -> Path:
-        """Where the mask of an image belongs."""
-        return super().target(self.asked(image))
-
-    def extras(self, image: Path) -> list[Path]:
-        """What is written beside the mask of an image."""
-        return super().extras(self.asked(image))
-
-    def outdated(self, image: Path) -> list[Path]:
-        """What an earlier run may have written beside it and this one does not."""
-        return super().outdated(self.asked(image))
+    def stem(self, image: Path) -> str:
+        """The asked name, without ending."""
+        return Path(self.names[image]).stem

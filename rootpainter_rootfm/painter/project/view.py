@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 from PyQt5 import QtCore, QtGui, QtWidgets
 
+from ...files import Stamp, stamp
 from .. import exchange
 from ..session import Session
 from ..workers import Poll, Task
@@ -51,7 +51,7 @@ class ProjectView(QtCore.QObject):
         self._session = session
         self._window = window
         self._item: QtWidgets.QGraphicsPixmapItem | None = None
-        self._uncertainty_of: tuple[str, int] | None = None
+        self._uncertainty_of: tuple[str, Stamp] | None = None
         self._add_controls(window.vis_widget)
         self._set_opacity(self.opacity.value())
         self._poll = Poll(self._look, _LOOK_EVERY, self)
@@ -83,23 +83,23 @@ class ProjectView(QtCore.QObject):
         self._session.preferences.opacity = percent
         self._window.seg_pixmap_holder.setOpacity(percent / 100)
 
-    def _look(self) -> tuple[str, int | None]:
-        """In a thread: the mask's path and when its confidence was written, in nanoseconds."""
-        return str(self._window.seg_path), _written(self.confidence_file())
+    def _look(self) -> tuple[str, Stamp | None]:
+        """In a thread: the mask's path and the stamp of its confidence."""
+        return str(self._window.seg_path), stamp(self.confidence_file())
 
     def confidence_file(self) -> Path:
         """Where the trainer puts the probability of the image on the screen."""
         mask = Path(self._window.seg_path)
         return mask.parent / exchange.CONFIDENCE / (mask.stem + ".png")
 
-    def _see(self, found: tuple[str, int | None]) -> None:
+    def _see(self, found: tuple[str, Stamp | None]) -> None:
         path, confidence = found
         if path != str(self._window.seg_path):
             return  # the user went on while we looked
-        stamp = None if confidence is None else (path, confidence)
+        shown = None if confidence is None else (path, confidence)
         self.uncertainty.setEnabled(confidence is not None or self.uncertainty.isChecked())
-        if stamp != self._uncertainty_of:
-            self._uncertainty_of = stamp
+        if shown != self._uncertainty_of:
+            self._uncertainty_of = shown
             self._show_uncertainty()
 
     def _show_uncertainty(self) -> None:
@@ -147,10 +147,3 @@ def uncertainty_colours(threshold: float) -> list[int]:
         certain = abs(probability - cut) / room
         colours.append(QtGui.qRgba(*UNSURE_RGB, round(_MOST_OPAQUE * max(0.0, 1 - certain / _SURE))))
     return colours
-
-
-def _written(path: Path) -> int | None:
-    try:
-        return os.stat(path).st_mtime_ns
-    except OSError:
-        return None

@@ -69,20 +69,23 @@ def test_a_resumed_training_ends_with_the_weights_of_an_uninterrupted_one(sets, 
     assert_same(resumed.average.network.state_dict(), expected.average.network.state_dict())
 
 
-def test_a_training_killed_in_the_middle_of_a_step_goes_on_from_its_last_checkpoint(sets, whole, tmp_path, monkeypatch):
-    real = loop.dice_bce
-    calls = []
+def fail_in_fourth_step(monkeypatch, error):
+    """Once; what goes on from there is as ever."""
+    real, calls = loop.dice_bce, []
 
-    def killed(*tensors):
+    def failing(*tensors):
         calls.append(1)
         if len(calls) == 4:
-            raise KeyboardInterrupt
+            raise error
         return real(*tensors)
 
-    monkeypatch.setattr(loop, "dice_bce", killed)
+    monkeypatch.setattr(loop, "dice_bce", failing)
+
+
+def test_a_training_killed_in_the_middle_of_a_step_goes_on_from_its_last_checkpoint(sets, whole, tmp_path, monkeypatch):
+    fail_in_fourth_step(monkeypatch, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         train(sets, PLAN, tmp_path, rhythm=RHYTHM)
-    monkeypatch.setattr(loop, "dice_bce", real)
     assert_same(weights(train(sets, PLAN, tmp_path, rhythm=RHYTHM)), weights(whole[1]))
 
 
@@ -131,21 +134,12 @@ def test_a_process_that_cuts_patches_and_has_no_memory_is_one_sentence(sets, tmp
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()])
 def test_memory_that_runs_out_is_one_sentence_and_the_last_checkpoint_stays(sets, tmp_path, monkeypatch, error):
-    real, calls = loop.dice_bce, []
-
-    def full(*tensors):
-        calls.append(1)
-        if len(calls) == 4:
-            raise error
-        return real(*tensors)
-
-    monkeypatch.setattr(loop, "dice_bce", full)
+    fail_in_fourth_step(monkeypatch, error)
     with pytest.raises(
         RootFMError, match="memory of this machine does not suffice.* smaller --batch or smaller --tile-"
     ):
         train(sets, PLAN, tmp_path, rhythm=RHYTHM)
     assert state.last_state(tmp_path)["step"] == 2
-    monkeypatch.setattr(loop, "dice_bce", real)
     assert train(sets, PLAN, tmp_path, rhythm=RHYTHM).step == 4
 
 
