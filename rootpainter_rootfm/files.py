@@ -90,6 +90,19 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         beside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a file or folder of that name; raises OSError where nobody can tell, as of a drive that is away.
+
+    `Path.exists` and `Path.is_file` say no to that, too, from Python 3.14 on. Who writes where they say so may replace
+    what is there.
+    """
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 Stamp = tuple[int, int]
 """Time of change in nanoseconds and size in bytes: a file with another stamp holds something else."""
 

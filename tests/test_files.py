@@ -61,6 +61,14 @@ def test_what_a_killed_process_left_is_found(tmp_path):
     assert files.unfinished(tmp_path, ".pth") == []
 
 
+def test_what_cannot_be_looked_for_is_not_said_to_be_missing(tmp_path):
+    (tmp_path / "mask.png").touch()
+    assert files.is_there(tmp_path / "mask.png") and files.is_there(tmp_path)
+    assert not files.is_there(tmp_path / "no.png") and not files.is_there(tmp_path / "mask.png" / "below.png")
+    with pytest.raises(OSError):
+        files.is_there(tmp_path / ("m" * 300))
+
+
 def test_a_file_name_that_is_no_text_can_be_written_about(tmp_path):
     files.write_text(tmp_path / "report.csv", "wurzel_\udcfc.jpg")
     assert (tmp_path / "report.csv").read_text(encoding="utf-8") == "wurzel_\\udcfc.jpg"

@@ -1,3 +1,4 @@
+import configparser
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 from rootpainter_rootfm.cli.main import VERBS
 
@@ -91,6 +93,16 @@ def test_the_commands_exist():
     for module, function in re.findall(r"= (rootpainter_rootfm[\w.]+):(\w+)", text):
         if ".painter." not in module:
             python(f"from {module} import {function}; assert callable({function})")
+
+
+def test_readme_and_metadata_name_the_pythons_that_pip_lets_in():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    admitted = SpecifierSet(settings["options"]["python_requires"])
+    versions = [f"3.{minor}" for minor in range(30) if f"3.{minor}" in admitted]
+    assert re.findall(r"Python :: (3\.\d+)", settings["metadata"]["classifiers"]) == versions
+    needed = re.search(r"You need Python (.+?) and", (ROOT / "README.md").read_text(encoding="utf-8"))[1]
+    assert re.findall(r"3\.\d+", needed) == versions
 
 
 def test_ci_runs_the_test_command_of_the_readme():

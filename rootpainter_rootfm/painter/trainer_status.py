@@ -144,7 +144,8 @@ def _facts(trainer: TrainerControl) -> list[str]:
         facts.append(f"Runs on {beat.host}, process {beat.pid}, {owner}")
         facts.append("Devices: " + ", ".join(device_name(device) for device in beat.devices or (beat.device,)))
         facts.append("Folders outside the sync folder: " + ("allowed" if beat.local_paths else "not allowed"))
-        unet = "can be trained" if beat.unet else "need a run of pip install '.[unet]' in this program's folder"
+        needed = "need a run of pip install '.[unet]' in this program's folder, under Python 3.11 or 3.12"
+        unet = "can be trained" if beat.unet else needed
         facts.append(f"Projects with random weights (U-Net): {unet}")
     elif trainer.unanswered:
         facts.append("Start one here, or start it on the machine that shares this folder: rootfm trainer --syncdir …")

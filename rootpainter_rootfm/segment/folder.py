@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from .. import images as image_files
 from ..errors import DataError
-from ..files import remove_abandoned
+from ..files import is_there, remove_abandoned
 from ..masks import MaskFormat
 from ..progress import CancelToken, Progress, silent
 from .disk import DiskError, try_to_write
@@ -88,7 +88,7 @@ class FolderJob:
 
         Nothing where the image has a mask in another format, to which it belongs.
         """
-        if any(place.exists() for place in {self._mask(image, form) for form in MaskFormat} - {self.target(image)}):
+        if any(is_there(place) for place in {self._mask(image, form) for form in MaskFormat} - {self.target(image)}):
             return []
         return [path for wanted, paths in self._beside(image) if not wanted for path in paths]
 

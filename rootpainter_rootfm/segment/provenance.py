@@ -114,7 +114,7 @@ def finished(
         MaskError: what is there was made or changed by somebody else, or is the mask of another image, so it must not
             be replaced unasked, or nobody can tell because it cannot be reached now.
     """
-    if not target.exists():
+    if not files.is_there(target):
         return None
     try:
         mask, note = masks.read(target), Provenance.from_text(masks.read_note(target))

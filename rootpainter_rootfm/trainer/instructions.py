@@ -207,7 +207,7 @@ class InstructionBox:
         self._taken.mkdir(exist_ok=True)
         # RootPainter names a file by its content: what is asked for twice comes twice under the same name.
         taken, number = self._taken / path.name, 1
-        while taken.exists():
+        while files.is_there(taken):
             number += 1
             taken = self._taken / f"{path.name}-{number}"
         os.replace(path, taken)

@@ -9,6 +9,7 @@ from typing import Any
 
 from .. import images
 from ..errors import ImageError
+from ..files import is_there
 from ..masks import MaskFormat
 from ..segment.settings import SegmentSettings
 from .instructions import Instruction
@@ -77,7 +78,7 @@ class SegmentRequest:
         Of many that are to be made anew, one is kept whose image has been annotated meanwhile: training takes it, where
         nothing is painted, for seen and right.
         """
-        if not self.target(name).exists():
+        if not is_there(self.target(name)):
             return True
         return self.again and not (self.batch and self._annotated(name))
 
@@ -85,7 +86,7 @@ class SegmentRequest:
         if self.model_dir is None:
             return False
         folder = self.model_dir.parent / "annotations"
-        return any((folder / part / f"{Path(name).stem}.png").exists() for part in ("train", "val"))
+        return any(is_there(folder / part / f"{Path(name).stem}.png") for part in ("train", "val"))
 
     @classmethod
     def parse(cls, instruction: Instruction, sync: SyncFolder) -> SegmentRequest:

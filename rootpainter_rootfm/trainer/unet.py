@@ -30,7 +30,10 @@ from .worker import Outcome
 
 logger = logging.getLogger(__name__)
 
-INSTALL = "This needs RootPainter's own trainer. Install it with  pip install '.[unet]'  in the folder of this program."
+INSTALL = (
+    "This needs RootPainter's own trainer. Install it with  pip install '.[unet]'  in the folder of this program, "
+    "under Python 3.11 or 3.12."
+)
 AT_ONCE = 4
 """Images given away at a time: enough to keep it busy, few enough to stop soon."""
 SECONDS_BETWEEN_QUESTIONS = 3.0

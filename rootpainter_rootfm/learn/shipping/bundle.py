@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import DataError, ModelError, WeightsError
-from ...files import sha256, write_text
+from ...files import is_there, sha256, write_text
 from ...model import checkpoint
 from ...model.card import ModelCard, is_model_name
 from ...progress import CancelToken, Progress, silent
@@ -112,7 +112,7 @@ def bundle(
 def _check_free(file: Path, state: State) -> None:
     """Raises ModelError where a model of other weights would be lost."""
     try:
-        free = not file.exists() or fingerprint(checkpoint.read_state(file)) == fingerprint(state)
+        free = not is_there(file) or fingerprint(checkpoint.read_state(file)) == fingerprint(state)
     except WeightsError:
         free = False
     if not free:

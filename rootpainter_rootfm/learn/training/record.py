@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ... import __version__
-from ...files import write_text
+from ...files import is_there, write_text
 from ...model.card import ModelCard
 from ..data import Dataset
 from .plan import TrainPlan
@@ -30,7 +30,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     starts), `starts`, and `model` (the card of the model that it began with) if there was one; empty where there is no
     record. Old records have no `images`, or names with fewer folders in them, and no `plan` in their starts."""
     path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if is_there(path) else {}
 
 
 def write_record(

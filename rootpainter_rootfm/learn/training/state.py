@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from ...errors import DataError
+from ...files import is_there
 from ...model.checkpoint import save
 from ...model.network import MobileSAM
 
@@ -117,7 +118,7 @@ def last_average(folder: Path) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
+    if not is_there(path):
         return None
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from ... import images
 from ...errors import ImageError, MaskError
+from ...files import is_there, way
 from ...masks import MaskFormat
 from ...progress import CancelToken
-from ...segment.provenance import is_of_another, way
+from ...segment.provenance import is_of_another
 from .. import exchange
 
 _MASK_BYTES = 300_000
@@ -207,7 +208,7 @@ def _check_output(order: Order, names: Sequence[str], cancel: CancelToken) -> li
     if place.is_file():
         return [Finding(Level.STOP, f"{place} is a file. Choose a folder for the masks.")]
     findings = [] if _one_folder(order) else _check_masks(order, names, cancel)  # there they are the photographs
-    while not place.exists() and place != place.parent:
+    while not is_there(place) and place != place.parent:
         place = place.parent
     if not os.access(place, os.W_OK):
         return [*findings, Finding(Level.STOP, f"You may not write to {place}. Choose another folder for the masks.")]

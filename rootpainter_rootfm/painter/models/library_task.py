@@ -38,7 +38,7 @@ def prepare(name: str, destination: str) -> str:
     from ...model.library import Library
 
     target = Path(destination)
-    if not target.is_file():
+    if not files.is_there(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         library = Library()
         library.path(library.get(name), _progress)

@@ -117,9 +117,21 @@ def test_a_mask_that_cannot_be_read_is_named_in_one_sentence(tmp_path, workers):
     assert str(broken) in str(error.value) and "Traceback" not in str(error.value)
 
 
+class KilledBatches(loop.Batches):
+    """Known to the other process by its name: of what is patched in this one, only a fork of it would know."""
+
+    def __getitem__(self, step):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class BatchesWithoutMemory(loop.Batches):
+    def __getitem__(self, step):
+        return np.empty(1 << 55)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_process_that_cuts_patches_and_is_killed_is_one_sentence(sets, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop.Batches, "__getitem__", lambda self, step: os.kill(os.getpid(), signal.SIGKILL))
+    monkeypatch.setattr(loop, "Batches", KilledBatches)
     with pytest.raises(
         RootFMError, match="most likely because memory ran out. Run the same again with fewer --workers"
     ):
@@ -127,7 +139,7 @@ def test_a_process_that_cuts_patches_and_is_killed_is_one_sentence(sets, tmp_pat
 
 
 def test_a_process_that_cuts_patches_and_has_no_memory_is_one_sentence(sets, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop.Batches, "__getitem__", lambda self, step: np.empty(1 << 55))
+    monkeypatch.setattr(loop, "Batches", BatchesWithoutMemory)
     with pytest.raises(RootFMError, match="Run the same again with fewer --workers"):
         train(sets, PLAN, tmp_path, rhythm=replace(RHYTHM, workers=1))
 
