@@ -1,10 +1,13 @@
-"""Which Python, system and packages compute here: for the record of a run and for a bug report."""
+"""Which Python, system and packages compute here: for the record of a run and for a bug report; and what is lacking."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
+
+UNET = "pip install '.[unet]'  in the folder of this program, under Python 3.11 or 3.12"
+"""How RootPainter's own trainer, which takes no other Python, is installed beside this one."""
 
 
 def describe(packages: Iterable[str]) -> dict[str, str | None]:

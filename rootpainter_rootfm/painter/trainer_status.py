@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from PyQt5 import QtCore, QtGui, QtWidgets
 
+from ..versions import UNET
 from .session import Session
 from .trainer_control import TrainerControl
 from .trainer_life import Life
@@ -144,8 +145,7 @@ def _facts(trainer: TrainerControl) -> list[str]:
         facts.append(f"Runs on {beat.host}, process {beat.pid}, {owner}")
         facts.append("Devices: " + ", ".join(device_name(device) for device in beat.devices or (beat.device,)))
         facts.append("Folders outside the sync folder: " + ("allowed" if beat.local_paths else "not allowed"))
-        needed = "need a run of pip install '.[unet]' in this program's folder, under Python 3.11 or 3.12"
-        unet = "can be trained" if beat.unet else needed
+        unet = "can be trained" if beat.unet else f"need a run of  {UNET}"
         facts.append(f"Projects with random weights (U-Net): {unet}")
     elif trainer.unanswered:
         facts.append("Start one here, or start it on the machine that shares this folder: rootfm trainer --syncdir …")

@@ -18,7 +18,8 @@ from typing import Any
 
 from .. import images
 from ..errors import ImageError
-from ..files import replacing
+from ..files import is_there, replacing
+from ..versions import UNET
 from .instructions import Instruction
 from .jobs import JobFile
 from .logs import Journal
@@ -30,10 +31,7 @@ from .worker import Outcome
 
 logger = logging.getLogger(__name__)
 
-INSTALL = (
-    "This needs RootPainter's own trainer. Install it with  pip install '.[unet]'  in the folder of this program, "
-    "under Python 3.11 or 3.12."
-)
+INSTALL = f"This needs RootPainter's own trainer. Install it with  {UNET}."
 AT_ONCE = 4
 """Images given away at a time: enough to keep it busy, few enough to stop soon."""
 SECONDS_BETWEEN_QUESTIONS = 3.0
@@ -251,7 +249,7 @@ class _Job:
         made = self._output / self.request.target(name).name
         cause = answer.error.partition("\n")[0]
         try:
-            if not cause and not made.exists():
+            if not cause and not is_there(made):
                 cause = _cause(self.request.images / name)
             elif not cause and self.request.again:
                 with replacing(self.request.target(name)) as beside:

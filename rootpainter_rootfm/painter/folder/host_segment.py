@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from PyQt5 import QtCore, QtWidgets
 
+from ...files import is_there
 from .. import exchange
 from ..host import Host, Seam, lacking, wrap
 from ..models.box import ModelBox
@@ -205,7 +206,7 @@ class _BarEnd(QtCore.QObject):
         """In a thread: whether our trainer says it is through, whether the files are taken, and what has no mask."""
         states = [exchange.read_job(Path(content["seg_dir"])) for _, content, _ in self._sent]
         ours = [state for state, (job, _, _) in zip(states, self._sent, strict=True) if state and state.job == job]
-        taken = not any(file.exists() for _, _, file in self._sent)
+        taken = not any(is_there(file) for _, _, file in self._sent)
         ended = len(ours) == len(self._sent) and all(state.ended for state in ours)
         causes = {name: cause for state in ours for name, cause in state.failed}
         missing = [fault for _, content, _ in self._sent for fault in _without_mask(content, causes)]
@@ -227,6 +228,6 @@ class _BarEnd(QtCore.QObject):
 
 def _without_mask(content: dict[str, Any], causes: dict[str, str]) -> list[str]:
     folder = Path(content["seg_dir"])
-    made = {Path(name).stem for name in (os.listdir(folder) if folder.is_dir() else ())}
+    made = {Path(name).stem for name in (os.listdir(folder) if is_there(folder) else ())}
     names = [name for name in content["file_names"] if Path(name).stem not in made]
     return [f"{name}: {causes.get(name, 'no mask was made; the image may not be readable')}" for name in names]

@@ -10,6 +10,7 @@ from typing import Any
 from PyQt5 import QtCore
 
 from ...errors import HostError
+from ...files import is_there
 from ...images import is_image_name
 from ..exchange import CONFIDENCE, stop_batches
 from ..models.choice import checkpoint_title, instead_of_newest
@@ -95,7 +96,7 @@ class MaskRenewal(QtCore.QObject):
         in its place and learns from the corrected one until then, so for one that is away the masks must stay.
         """
         folder = Path(self._window.seg_dir)
-        task = Task(lambda cancel, progress: any((folder / f"{Path(name).stem}.png").is_file() for name in names))
+        task = Task(lambda cancel, progress: any(is_there(folder / f"{Path(name).stem}.png") for name in names))
         task.done.connect(lambda there: (self._offer_to_delete if there else self._ask_first)(names, what))
         task.start()
 
