@@ -222,7 +222,7 @@ def test_the_end_interrupts_work_without_an_outcome_and_stops_training_in_good_o
 
     job = Job("long", log, parts=10_000)
     job.meanwhile = slow
-    worker.train(Course(log, steps=10_000))
+    worker.train(Course(log, steps=10**9))  # more than any machine does before the job comes
     worker.start()
     worker.add(job, urgent=False)
     assert began.wait(5)
