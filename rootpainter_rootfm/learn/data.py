@@ -94,6 +94,16 @@ class Truth:
         crossings = sum(np.count_nonzero(np.diff(self.root, axis=axis)) for axis in (0, 1))
         return 8 / np.pi * np.count_nonzero(self.root) / crossings if crossings else 0.0
 
+    @cached_property
+    def root_per_row(self) -> np.ndarray:
+        """H int, pixels of root."""
+        return np.count_nonzero(self.root, axis=1)
+
+    @cached_property
+    def known_per_row(self) -> np.ndarray | None:
+        """H int, pixels where `root` may be believed; None when it is known everywhere."""
+        return None if self.known is None else np.count_nonzero(self.known, axis=1)
+
 
 @dataclass(frozen=True)
 class Patch:

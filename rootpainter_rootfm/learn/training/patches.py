@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.random import Generator
 from PIL import Image
@@ -31,20 +33,21 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
     side = round(size * DIAGONAL) if turned else size
     reach = max(1, round(side / zoom))
     top, left = _corner(rng, truth, reach)
-    known = np.broadcast_to(True, truth.root.shape) if truth.known is None else truth.known
     black = rng.random() < BLACK_BEYOND
-    layers = ((truth.image, 0), (truth.root, False), (known, True))  # with what lies beyond: black, no root, and known
+    layers = [(truth.image, 0), (truth.root, False)]  # with what lies beyond: black, and no root
+    if truth.known is not None:
+        layers.append((truth.known, True))  # that it is no root, is known
     squares = [
         _square(layer, top, left, reach, fill if black else None).resize((side, side), Image.Resampling.BILINEAR)
         for layer, fill in layers
     ]
     if turned:
-        angle, margin = rng.uniform(0, 360), (side - size) // 2
-        box = (margin, margin, margin + size, margin + size)
-        squares = [square.rotate(angle, Image.Resampling.BILINEAR).crop(box) for square in squares]
+        angle = rng.uniform(0, 2 * math.pi)
+        squares = [_middle(square, angle, size) for square in squares]
     quarters, mirrored = int(rng.integers(4)), rng.random() < 0.5
-    image, root, known = (_orient(np.asarray(square), quarters, mirrored) for square in squares)
-    return Patch(image, root.astype(np.float32) / 255, known == 255)
+    image, root, *known = (_orient(np.asarray(square), quarters, mirrored) for square in squares)
+    everywhere = np.ones((size, size), bool)
+    return Patch(image, root.astype(np.float32) / 255, known[0] == 255 if known else everywhere)
 
 
 def _zoom(rng: Generator, root_width: float, scale: tuple[float, float]) -> float:
@@ -57,9 +60,9 @@ def _zoom(rng: Generator, root_width: float, scale: tuple[float, float]) -> floa
 
 def _corner(rng: Generator, truth: Truth, reach: int) -> tuple[int, int]:
     """Top and left of a square of `reach` pixels: around a root or a known pixel, or anywhere."""
-    wanted = truth.root if rng.random() < ROOT_CENTRED and truth.root.any() else truth.known
-    per_row = None if wanted is None else np.count_nonzero(wanted, axis=1)
-    if per_row is None or not per_row.any():
+    on_root = rng.random() < ROOT_CENTRED and truth.root_per_row.any()
+    wanted, per_row = (truth.root, truth.root_per_row) if on_root else (truth.known, truth.known_per_row)
+    if wanted is None or not per_row.any():
         height, width = truth.root.shape
         centre = rng.uniform(0, height), rng.uniform(0, width)
     else:
@@ -82,6 +85,15 @@ def _square(layer: np.ndarray, top: int, left: int, reach: int, fill: int | None
         inside = layer[max(0, top) : max(0, top + reach), max(0, left) : max(0, left + reach)]
         square[max(0, -top) :, max(0, -left) :][: inside.shape[0], : inside.shape[1]] = inside
     return Image.fromarray(square * np.uint8(255) if square.dtype == bool else square)
+
+
+def _middle(square: Image.Image, angle: float, size: int) -> Image.Image:
+    """The middle of a square, `size` pixels a side, turned by an angle in radians."""
+    across, along = math.cos(angle), math.sin(angle)
+    right = square.width / 2 - (across + along) * size / 2
+    down = square.height / 2 - (across - along) * size / 2
+    turn = (across, along, right, -along, across, down)
+    return square.transform((size, size), Image.Transform.AFFINE, turn, Image.Resampling.BILINEAR)
 
 
 def _mirrored(start: int, count: int, limit: int) -> np.ndarray:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from rootpainter_rootfm.learn.data import Truth
 from rootpainter_rootfm.learn.training import patches
@@ -141,3 +142,11 @@ def test_no_image_is_shrunk_until_its_roots_are_lost(seed, case):
 def test_an_image_without_roots_is_shrunk_as_far_as_any():
     zooms = [patches._zoom(np.random.default_rng(i), 0, (0.4, 2.5)) for i in range(300)]
     assert min(zooms) < 0.45
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 200])
+def test_the_middle_of_a_turned_square_is_that_of_the_whole_square_turned(degrees):
+    soft = Image.fromarray(np.uint8(np.random.default_rng(0).uniform(0, 255, (9, 9)))).resize((100, 100))
+    whole = np.asarray(soft.rotate(-degrees, Image.Resampling.BILINEAR).crop((20, 20, 80, 80)), int)
+    middle = np.asarray(patches._middle(soft, np.radians(degrees), 60), int)
+    assert np.abs(whole - middle).max() <= 1
