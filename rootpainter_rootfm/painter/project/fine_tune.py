@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -227,15 +228,25 @@ def sentence(state: TrainingState, chosen: str | None = None) -> str:
                 "seconds: only then can it be better than it was."
             )
         if state.without_progress == 0:
-            last = state.history[-1] if state.history else {}
-            if last.get("dice") != last.get("best"):
-                return "New annotations came in and are learnt from. Checks without a gain are counted anew."
-            return "The last check was the best so far. Go on correcting: new annotations are used at once."
+            return _gain(state.history)
         return (
             f"No gain in the last {_count(state.without_progress)}. It ends by itself after "
             f"{_count(state.patience)} without a gain; new annotations help more than waiting."
         )
     return _outcome(state, chosen)
+
+
+def _gain(history: Sequence[Mapping[str, Any]]) -> str:
+    """What the last check gave, where none without a gain is counted."""
+    *earlier, last = history or ({},)
+    if last.get("dice") != last.get("best"):
+        return "New annotations came in and are learnt from. Checks without a gain are counted anew."
+    if earlier and _value(last.get("best")) < _value(earlier[-1].get("best")):
+        return (
+            "The last model is the best so far. Its number is lower because more corrections are checked now, or "
+            "because it does as well there as the one before and better on those that it learns from."
+        )
+    return "The last check was the best so far. Go on correcting: new annotations are used at once."
 
 
 def _outcome(state: TrainingState, chosen: str | None) -> str:
