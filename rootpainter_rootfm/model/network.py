@@ -13,6 +13,10 @@ from .encoder import TinyViT
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+# On GPUs since Hopper torch prefers cuDNN's attention, which makes a plan for every new shape, in about half a second:
+# for the three windows of the encoder that is 1.5 s at the first image of each size, whose tiles take milliseconds.
+torch.backends.cuda.enable_cudnn_sdp(False)
+
 
 def normalise(images: Tensor) -> Tensor:
     """B×H×W×3 uint8 (or float in [0, 255]) to B×3×H×W float32 as the network expects it, channels last in memory."""

@@ -122,3 +122,7 @@ def test_normalise_is_imagenets():
     grey = torch.full((1, 2, 2, 3), 124, dtype=torch.uint8)
     expected = (124 / 255 - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(normalise(grey)[0, :, 0, 0], expected)
+
+
+def test_attention_is_never_cudnns_which_prepares_itself_for_every_size_of_image():
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
