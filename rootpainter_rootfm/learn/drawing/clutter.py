@@ -50,7 +50,7 @@ def _beyond(rng: Generator, layer: Image.Image) -> np.ndarray:
     """H×W float32: how far each pixel lies outside of a large box, mostly with round corners; inside below 0."""
     width, height = layer.size
     left, top, right, bottom = _large_box(rng, layer)
-    radius = rng.choice([0, *rng.uniform(0.1, 1.5, 3)]) * min(layer.size)
+    radius = float(rng.choice([0, *rng.uniform(0.1, 1.5, 3)])) * min(layer.size)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     beyond_x = np.maximum(left - x, x - right) + radius
     beyond_y = np.maximum(top - y, y - bottom) + radius
@@ -70,7 +70,7 @@ def _plate(rng: Generator, layer: Image.Image) -> None:
     light = np.ones_like(beyond)
     for _ in range(int(rng.integers(1, 9))):
         place, thick = rng.uniform(-0.5, 0.5) * broad, float(np.exp(rng.uniform(np.log(0.5), np.log(4))))
-        strength = rng.uniform(0.04, 0.6) * rng.choice([-1, -1, 1])
+        strength = rng.uniform(0.04, 0.6) * int(rng.choice([-1, -1, 1]))
         light += strength * np.exp(-(((beyond - place) / thick) ** 2))
     _lit(layer, light)
 

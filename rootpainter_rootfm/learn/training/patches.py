@@ -46,8 +46,7 @@ def cut(rng: Generator, truth: Truth, size: int, scale: tuple[float, float] = (0
         squares = [_middle(square, angle, size) for square in squares]
     quarters, mirrored = int(rng.integers(4)), rng.random() < 0.5
     image, root, *known = (_orient(np.asarray(square), quarters, mirrored) for square in squares)
-    everywhere = np.ones((size, size), bool)
-    return Patch(image, root.astype(np.float32) / 255, known[0] == 255 if known else everywhere)
+    return Patch(image, root.astype(np.float32) / 255, known[0] == 255 if known else np.ones((size, size), bool))
 
 
 def _zoom(rng: Generator, root_width: float, scale: tuple[float, float]) -> float:
@@ -91,7 +90,7 @@ def _middle(square: Image.Image, angle: float, size: int) -> Image.Image:
     """The middle of a square, `size` pixels a side, turned by an angle in radians."""
     across, along = math.cos(angle), math.sin(angle)
     right = square.width / 2 - (across + along) * size / 2
-    down = square.height / 2 - (across - along) * size / 2
+    down = square.width / 2 - (across - along) * size / 2
     turn = (across, along, right, -along, across, down)
     return square.transform((size, size), Image.Transform.AFFINE, turn, Image.Resampling.BILINEAR)
 
