@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c
+from .training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c, workers_of
 
 
 def add_parser(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     changed = {name: value for name, value in changed.items() if value is not None}
     alike = {name: getattr(foundation, name) for name in ("tile_sizes", "batch", "seed")}
     continued = replace(CONTINUED, **alike, **changed)
-    rhythm = Rhythm(workers=options.workers)
+    rhythm = Rhythm(workers=workers_of(options, device))
     text = ""
     with progress_bar("") as progress, stopped_by_ctrl_c() as cancel:
         first_images = baselines.first_images(datasets, progress, cancel)

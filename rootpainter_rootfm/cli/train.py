@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c
+from .training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c, workers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_of(options, CONTINUED if start or goes_on else TrainPlan())
     device = choose_device(options.device)
     with progress_bar("step") as progress, stopped_by_ctrl_c() as cancel:
-        rhythm = Rhythm(workers=options.workers)
+        rhythm = Rhythm(workers=workers_of(options, device))
         state = train(datasets, plan, options.folder, device, rhythm, progress, cancel, start)
     print(_outcome(options.folder, state.step))
     return 0

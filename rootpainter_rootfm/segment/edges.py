@@ -2,11 +2,13 @@
 
 The network decides in steps of four pixels, so a mask of thin roots is too wide and neighbouring roots run together. A
 guided filter (He, Sun and Tang, Guided Image Filtering, 2013; in the faster form of He and Sun, 2015) explains the
-probability by the brightness around each pixel, as a line, and follows that line at full resolution.
+probability by the brightness around each pixel, as a line, and follows that line at full resolution. The line is fitted
+in a small square among thin roots, which are too little of a large one to tell in it, and in a large one elsewhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import torch
@@ -15,37 +17,51 @@ from torch import Tensor
 
 STEP: Final = 4
 """Pixels between two places for which a line is fitted: the network's own step."""
-REACH: Final = 7
-"""Side of the square that a line is fitted in, in steps; odd."""
+REACH_OF_THIN: Final = 3
+"""Side of the square that a line is fitted in where roots are thin, in steps; odd."""
+REACH: Final = 9
+"""The same where roots are wide."""
+WIDE: Final = 3
+"""Width of a wide root in steps; odd."""
 FLAT: Final = 1e-4
 """Variance of brightness, of 0..1, below which there is no border to follow."""
+_TRACE: Final = 1e-3  # of root, below which nothing is said about its width
 
 
 def follow_edges(probability: Tensor, brightness: Tensor) -> Tensor:
     """The probability with its borders moved to those of the photograph.
 
     Args:
-        probability: B×1×H×W float32 in [0, 1]; H and W are multiples of 4, at least 28.
+        probability: B×1×H×W float32 in [0, 1]; H and W are multiples of 4.
         brightness: B×1×H×W float32; 1 apart is black from white, where zero lies does not matter.
 
     Returns:
         B×1×H×W float32 in [0, 1].
     """
-    light, share = _around(brightness), _around(probability)
-    together, squared = _around(brightness * probability), _around(brightness * brightness)
-    slope = (together - light * share) / (squared - light * light + FLAT)
-    offset = share - slope * light
+    products = (probability, brightness, brightness * probability, brightness * brightness)
+    steps = [F.avg_pool2d(values, STEP) for values in products]
+    wide = _wide_share(steps[0])
     slope, offset = (
-        F.interpolate(_averaged(part), size=probability.shape[2:], mode="bilinear", align_corners=False)
-        for part in (slope, offset)
+        F.interpolate(thin_line.lerp(line, wide), size=probability.shape[2:], mode="bilinear", align_corners=False)
+        for thin_line, line in zip(_lines(steps, REACH_OF_THIN), _lines(steps, REACH), strict=True)
     )
     return torch.addcmul(offset, slope, brightness).clamp_(0, 1)
 
 
-def _around(values: Tensor) -> Tensor:
-    """Means over squares of `REACH` steps, one for each step."""
-    return _averaged(F.avg_pool2d(values, STEP))
+def _lines(steps: Sequence[Tensor], reach: int) -> tuple[Tensor, Tensor]:
+    """Slope and offset of the line for each step, from the means of what `follow_edges` multiplies."""
+    share, light, together, squared = (_around(values, reach) for values in steps)
+    slope = (together - light * share) / (squared - light * light + FLAT)
+    return _around(slope, reach), _around(share - slope * light, reach)
 
 
-def _averaged(steps: Tensor) -> Tensor:
-    return F.avg_pool2d(steps, REACH, stride=1, padding=REACH // 2, count_include_pad=False)
+def _wide_share(probability: Tensor) -> Tensor:
+    """Share of the root around each step that is as wide as `WIDE`: what is left of it when narrower parts go."""
+    eroded = -F.max_pool2d(-probability, WIDE, stride=1, padding=WIDE // 2)
+    opened = F.max_pool2d(eroded, WIDE, stride=1, padding=WIDE // 2)
+    return (_around(opened, REACH) / (_around(probability, REACH) + _TRACE)).clamp_(0, 1)
+
+
+def _around(steps: Tensor, reach: int) -> Tensor:
+    """Means over squares of `reach` steps."""
+    return F.avg_pool2d(steps, reach, stride=1, padding=reach // 2, count_include_pad=False)

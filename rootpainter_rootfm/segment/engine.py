@@ -27,7 +27,7 @@ from .tiles import Plan, plan
 
 _log = logging.getLogger(__name__)
 
-METHOD: Final = 7
+METHOD: Final = 8
 """Raised whenever the same weights and settings would give another mask than before."""
 _CONTRAST: Final = sum(IMAGENET_STD) / 3
 """Of the network's input, to have black and white 1 apart."""

@@ -1,14 +1,16 @@
 """What the verbs that train have in common."""
 
 import argparse
+import os
 import re
 import signal
 
 import numpy as np
 import pytest
+import torch
 
 from rootpainter_rootfm.cli.main import build_parser, main
-from rootpainter_rootfm.cli.training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c
+from rootpainter_rootfm.cli.training import add_plan_options, plan_of, progress_bar, stopped_by_ctrl_c, workers_of
 from rootpainter_rootfm.learn.training.plan import CONTINUED, TrainPlan
 from tests.learn.helpers import write_data
 
@@ -83,3 +85,23 @@ def test_the_bar_begins_anew_with_each_part_of_the_work(capsys):
         for done, total, current in ((1, 4, "train"), (4, 4, "train"), (0, 2, "measure"), (2, 2, "measure")):
             progress(done, total, current)
     assert "2/2" in capsys.readouterr().err.replace("\r", "\n").splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "cores", "trainings", "workers"),
+    [
+        (None, "cpu", 16, 1, 1),
+        (None, "cuda:0", 16, 1, 4),
+        (None, "cuda:0", 3, 1, 2),
+        (None, "cuda:1", 8, 4, 1),
+        (None, "mps", 1, 1, 1),
+        (0, "cuda:0", 16, 1, 0),
+        (12, "cpu", 16, 1, 12),
+    ],
+)
+def test_patches_are_cut_by_as_many_processes_as_the_device_has_use_for(
+    monkeypatch, asked, device, cores, trainings, workers
+):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(cores), raising=False)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(trainings))
+    assert workers_of(argparse.Namespace(workers=asked), torch.device(device)) == workers

@@ -40,7 +40,7 @@ def test_where_the_photograph_is_flat_the_probability_stays():
     corners = torch.rand(1, 1, 3, 3, generator=torch.Generator().manual_seed(0))
     coarse = F.interpolate(corners, size=(96, 96), mode="bicubic").clamp(0, 1)
     followed = follow_edges(coarse, torch.full_like(coarse, 0.7))
-    assert float((followed - coarse).abs().mean()) < 0.07
+    assert float((followed - coarse).abs().mean()) < 0.1
 
 
 def test_it_matters_not_where_the_zero_of_brightness_lies():
@@ -54,3 +54,12 @@ def test_it_matters_not_where_the_zero_of_brightness_lies():
 def test_tiles_of_any_size(size):
     probability = torch.rand(2, 1, *size)
     assert follow_edges(probability, torch.rand(2, 1, *size)).shape == probability.shape
+
+
+def test_a_thin_root_is_not_lost_between_brighter_things():
+    root, things = torch.zeros(2, 1, 1, 128, 128)
+    root[..., 64:67] = 1
+    things[..., 50:56] = things[..., 75:81] = 1
+    followed = follow_edges(0.8 * seen_coarsely(root), 0.4 + 0.1 * root + 0.3 * things)
+    inside, beside = (followed[layer > 0].mean() for layer in (root, things))
+    assert inside > 0.2 and beside < 0.05
