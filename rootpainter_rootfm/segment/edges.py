@@ -21,8 +21,8 @@ REACH_OF_THIN: Final = 3
 """Side of the square that a line is fitted in where roots are thin, in steps; odd."""
 REACH: Final = 9
 """The same where roots are wide."""
-WIDE: Final = 3
-"""Width of a wide root in steps; odd."""
+WIDE: Final = 8
+"""Pixels from which on a root is wide; a multiple of 2."""
 FLAT: Final = 1e-4
 """Variance of brightness, of 0..1, below which there is no border to follow."""
 _TRACE: Final = 1e-3  # of root, below which nothing is said about its width
@@ -40,7 +40,7 @@ def follow_edges(probability: Tensor, brightness: Tensor) -> Tensor:
     """
     products = (probability, brightness, brightness * probability, brightness * brightness)
     steps = [F.avg_pool2d(values, STEP) for values in products]
-    wide = _wide_share(steps[0])
+    wide = _wide_share(probability)
     slope, offset = (
         F.interpolate(thin_line.lerp(line, wide), size=probability.shape[2:], mode="bilinear", align_corners=False)
         for thin_line, line in zip(_lines(steps, REACH_OF_THIN), _lines(steps, REACH), strict=True)
@@ -56,10 +56,12 @@ def _lines(steps: Sequence[Tensor], reach: int) -> tuple[Tensor, Tensor]:
 
 
 def _wide_share(probability: Tensor) -> Tensor:
-    """Share of the root around each step that is as wide as `WIDE`: what is left of it when narrower parts go."""
-    eroded = -F.max_pool2d(-probability, WIDE, stride=1, padding=WIDE // 2)
-    opened = F.max_pool2d(eroded, WIDE, stride=1, padding=WIDE // 2)
-    return (_around(opened, REACH) / (_around(probability, REACH) + _TRACE)).clamp_(0, 1)
+    """Share of the root around each step that is wide: what is left of it when narrower parts are taken away."""
+    halved, side = F.avg_pool2d(probability, 2), WIDE // 2
+    eroded = -F.max_pool2d(-halved, side, stride=1)
+    opened = F.max_pool2d(F.pad(eroded, (side - 1,) * 4), side, stride=1)
+    left, all_root = (_around(F.avg_pool2d(values, STEP // 2), REACH) for values in (opened, halved))
+    return (left / (all_root + _TRACE)).clamp_(0, 1)
 
 
 def _around(steps: Tensor, reach: int) -> Tensor:
