@@ -40,28 +40,28 @@ def follow_edges(probability: Tensor, brightness: Tensor) -> Tensor:
     """
     products = (probability, brightness, brightness * probability, brightness * brightness)
     steps = [F.avg_pool2d(values, STEP) for values in products]
-    wide = _wide_share(probability)
+    near, around = ([_around(values, reach) for values in steps] for reach in (REACH_OF_THIN, REACH))
+    wide = (_around(_wide_root(probability), REACH) / (around[0] + _TRACE)).clamp_(0, 1)
     slope, offset = (
         F.interpolate(thin_line.lerp(line, wide), size=probability.shape[2:], mode="bilinear", align_corners=False)
-        for thin_line, line in zip(_lines(steps, REACH_OF_THIN), _lines(steps, REACH), strict=True)
+        for thin_line, line in zip(_lines(near, REACH_OF_THIN), _lines(around, REACH), strict=True)
     )
     return torch.addcmul(offset, slope, brightness).clamp_(0, 1)
 
 
-def _lines(steps: Sequence[Tensor], reach: int) -> tuple[Tensor, Tensor]:
-    """Slope and offset of the line for each step, from the means of what `follow_edges` multiplies."""
-    share, light, together, squared = (_around(values, reach) for values in steps)
+def _lines(means: Sequence[Tensor], reach: int) -> tuple[Tensor, Tensor]:
+    """Slope and offset of the line for each step, from the means around it of what `follow_edges` multiplies."""
+    share, light, together, squared = means
     slope = (together - light * share) / (squared - light * light + FLAT)
     return _around(slope, reach), _around(share - slope * light, reach)
 
 
-def _wide_share(probability: Tensor) -> Tensor:
-    """Share of the root around each step that is wide: what is left of it when narrower parts are taken away."""
+def _wide_root(probability: Tensor) -> Tensor:
+    """The share of each step that is wide root: what is left of the root when narrower parts are taken away."""
     halved, side = F.avg_pool2d(probability, 2), WIDE // 2
     eroded = -F.max_pool2d(-halved, side, stride=1)
     opened = F.max_pool2d(F.pad(eroded, (side - 1,) * 4), side, stride=1)
-    left, all_root = (_around(F.avg_pool2d(values, STEP // 2), REACH) for values in (opened, halved))
-    return (left / (all_root + _TRACE)).clamp_(0, 1)
+    return F.avg_pool2d(opened, STEP // 2)
 
 
 def _around(steps: Tensor, reach: int) -> Tensor:

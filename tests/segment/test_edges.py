@@ -40,7 +40,7 @@ def test_where_the_photograph_is_flat_the_probability_stays():
     corners = torch.rand(1, 1, 3, 3, generator=torch.Generator().manual_seed(0))
     coarse = F.interpolate(corners, size=(96, 96), mode="bicubic").clamp(0, 1)
     followed = follow_edges(coarse, torch.full_like(coarse, 0.7))
-    assert float((followed - coarse).abs().mean()) < 0.1
+    assert float((followed - coarse).abs().mean()) < 0.09
 
 
 def test_it_matters_not_where_the_zero_of_brightness_lies():
